@@ -1,0 +1,91 @@
+import { readRefreshOptions } from '@aether/release/options'
+import type { RefreshOptions } from '@aether/release/refresh'
+import { createConfigReader } from '@aether/runtime/config'
+import { type LogLevel, logLevels } from '@aether/runtime/log'
+
+export interface FetcherConfig {
+  readonly app: string
+  readonly mode: 'watch' | 'file'
+  readonly annotationsFile: string
+  readonly intervalMs: number
+  readonly pod: { readonly name: string; readonly namespace: string }
+  readonly api: { readonly url: string; readonly credentialsDir: string }
+  readonly supervised: boolean
+  readonly verdictTimeoutMs: number
+  readonly runDir: string
+  readonly keepReleases: number
+  readonly healthPort: number
+  readonly healthHost: string
+  readonly logLevel: LogLevel
+  readonly refresh: RefreshOptions
+  readonly warnings: readonly string[]
+}
+
+/** Throws ConfigError, HelpAsked, or ReasonError `key`. */
+export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): FetcherConfig {
+  const read = createConfigReader(
+    'fetcher',
+    "follows the pod's annotations and refreshes the release in place.",
+    argv,
+    env,
+  )
+  const host = read.text(
+    'KUBERNETES_SERVICE_HOST',
+    'kubernetes.default.svc',
+    'API server, as Kubernetes sets it in a pod.',
+  )
+  const port = read.text('KUBERNETES_SERVICE_PORT', '443', 'Port of the API server, as Kubernetes sets it in a pod.')
+  const config = {
+    app: read.text('AETHER_APP', 'app', 'Name of the app in markers and metrics.'),
+    mode: read.choice(
+      'AETHER_FETCH_MODE',
+      ['watch', 'file'],
+      'watch',
+      'Where the target comes from: the API server, or the downward-API file.',
+    ),
+    annotationsFile: read.text(
+      'AETHER_ANNOTATIONS_FILE',
+      '/etc/podinfo/annotations',
+      'Mode file: the downward-API file.',
+    ),
+    intervalMs:
+      1000 *
+      read.integer(
+        'AETHER_FETCH_INTERVAL_SEC',
+        5,
+        { min: 1, max: 3600 },
+        'Mode file: seconds between reads that no event asked for.',
+      ),
+    pod: {
+      name: read.text('AETHER_POD_NAME', '', 'Mode watch: name of this pod (fieldRef metadata.name).'),
+      namespace: read.text('AETHER_POD_NAMESPACE', '', 'Mode watch: its namespace (fieldRef metadata.namespace).'),
+    },
+    api: {
+      url: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
+      credentialsDir: read.text(
+        'AETHER_API_CREDENTIALS_DIR',
+        '/var/run/secrets/kubernetes.io/serviceaccount',
+        'Mode watch: folder of token and ca.crt.',
+      ),
+    },
+    supervised: read.boolean('AETHER_SUPERVISED', false, "true waits for the supervisor's verdict before REFRESH_OK."),
+    verdictTimeoutMs: read.integer(
+      'AETHER_VERDICT_TIMEOUT_MS',
+      120_000,
+      { min: 100, max: 3_600_000 },
+      "Longest wait for a running supervisor's verdict.",
+    ),
+    runDir: read.text('AETHER_RUN_DIR', '/run/aether', 'Folder of supervisor.json.'),
+    keepReleases: read.integer('AETHER_KEEP_RELEASES', 3, { min: 2, max: 100 }, 'Releases kept on disk.'),
+    healthPort: read.integer(
+      'AETHER_HEALTH_PORT',
+      19_465,
+      { min: 0, max: 65_535 },
+      'Port of /livez, /readyz and /metrics.',
+    ),
+    healthHost: read.text('AETHER_HEALTH_HOST', '0.0.0.0', 'Address that port is bound to.'),
+    logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
+    refresh: readRefreshOptions(read),
+  }
+  return Object.freeze({ ...config, warnings: read.finish().warnings })
+}

@@ -1,0 +1,210 @@
+// The refresh loop: takes the latest delivery, brings it to an outcome, and begins again. A delivery that comes
+// meanwhile ends what is under way: the latest wins.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Activation } from '@aether/contract/activation'
+import type { Digest } from '@aether/contract/digest'
+import { type ReasonError, reasons, toReasonError } from '@aether/contract/reasons'
+import type { Target } from '@aether/contract/target'
+import { activate, findRelease, readActivation, readCurrent } from '@aether/release/activate'
+import { lockVolume, type VolumeLock } from '@aether/release/lock'
+import { pruneReleases } from '@aether/release/prune'
+import { recoverVolume } from '@aether/release/recover'
+import { type Refreshed, type RefreshOptions, refresh } from '@aether/release/refresh'
+import type { Log } from '@aether/runtime/log'
+import type { Part } from '@aether/runtime/parts'
+import type { Delivery } from './delivery.ts'
+import type { Mailbox } from './mailbox.ts'
+import type { Observer } from './observe.ts'
+import { retryDelayMs } from './retry.ts'
+import { type FetcherState, loadState, saveState, servedTarget } from './state.ts'
+import { awaitVerdict, readSupervisorState } from './verdict.ts'
+
+export interface LoopOptions {
+  readonly refresh: RefreshOptions
+  readonly mailbox: Mailbox<Delivery>
+  readonly observer: Observer
+  readonly log: Log
+  readonly supervised: boolean
+  readonly verdictTimeoutMs: number
+  readonly runDir: string
+  readonly keepReleases: number
+}
+
+export function createLoop(options: LoopOptions): Part {
+  const { mailbox, observer, log, refresh: refreshOptions } = options
+  const { layout } = refreshOptions
+  const stop = new AbortController()
+  let running: Promise<void> | undefined
+  let lock: VolumeLock | undefined
+  let state: FetcherState
+
+  async function run(): Promise<void> {
+    await prepare()
+    let pending: Delivery | undefined
+    let failures = 0
+    let waitMs = Number.POSITIVE_INFINITY
+    while (!stop.signal.aborted) {
+      const taken = await mailbox.take(waitMs, stop.signal)
+      if (stop.signal.aborted) return
+      if (taken !== undefined) failures = 0
+      else if (pending !== undefined) pending = { ...pending, at: performance.now() } // tried again: timed from here
+      pending = taken ?? pending
+      const failure = pending === undefined ? undefined : await attempt(pending)
+      failures = failure === undefined ? 0 : failures + 1
+      waitMs =
+        failure === undefined
+          ? Number.POSITIVE_INFINITY
+          : retryDelayMs(reasons[failure.reason].retry, failures, Math.random())
+    }
+  }
+
+  /** The volume may be full, read-only or held by a process about to end: waited for, never died of. */
+  async function prepare(): Promise<void> {
+    state = (await loadState(layout.state)).state
+    for (let failures = 1; !stop.signal.aborted; failures++) {
+      try {
+        lock ??= await lockVolume(layout)
+        await recoverVolume(layout)
+        const { state: loaded, fault } = await loadState(layout.state)
+        if (fault !== undefined) log.warn({ err: fault }, 'state.json cannot be read; a fresh one is begun')
+        state = loaded
+        observer.state(state)
+        return
+      } catch (error) {
+        observer.fail(toReasonError(error), undefined, 0, state)
+        await sleep(retryDelayMs('backoff', failures, Math.random()), undefined, { signal: stop.signal }).catch(
+          () => undefined,
+        )
+      }
+    }
+  }
+
+  /** Answers what went wrong, or nothing: it serves, there was nothing to do, or a newer delivery took over. */
+  async function attempt(delivery: Delivery): Promise<ReasonError | undefined> {
+    const { asked, fault } = delivery
+    if (fault !== undefined) return failed(fault, delivery)
+    if (asked === undefined) return undefined
+    const signal = AbortSignal.any([stop.signal, mailbox.arrival()])
+    try {
+      const refreshed = await bringToDisk(asked, delivery, signal)
+      if (refreshed === undefined) return undefined
+      const activatedAt = performance.now()
+      const refused = await verdictOn(refreshed.activation, signal)
+      if (refused !== undefined) return await takeBack(refused, refreshed.activation, delivery)
+      const swapMs = options.supervised ? performance.now() - activatedAt : undefined
+      await succeeded(refreshed, delivery, swapMs)
+      return undefined
+    } catch (error) {
+      if (signal.aborted && !isTyped(error)) {
+        log.info({ digest: asked.digest }, 'a newer target came, or the end: this one is left')
+        return undefined
+      }
+      return failed(toReasonError(error), delivery)
+    }
+  }
+
+  async function bringToDisk(target: Target, delivery: Delivery, signal: AbortSignal): Promise<Refreshed | undefined> {
+    const [activation, current] = await Promise.all([readActivation(layout), readCurrent(layout)])
+    if (activation !== null && current === target.digest && activation.digest === target.digest) {
+      if (activation.id <= state.reported) {
+        log.debug({ digest: target.digest }, 'already serving')
+        return undefined
+      }
+      // Activated by init-fetch, or by a run that ended before it could say so.
+      return {
+        activation,
+        reused: true,
+        bytes: 0,
+        warnings: [],
+        keyId: undefined,
+        verifyMs: 0,
+        fetchMs: 0,
+        activateMs: 0,
+      }
+    }
+    if (state.refused?.digest === target.digest && state.refused.key === delivery.key) {
+      log.info(
+        { digest: target.digest },
+        'this release did not come up; it is tried again when its annotations are written again',
+      )
+      return undefined
+    }
+    log.info({ digest: target.digest, commit: target.commit }, 'refreshing')
+    const refreshed = await refresh(target, refreshOptions, signal, servedTarget(state))
+    for (const warning of refreshed.warnings) log.warn({ digest: target.digest }, warning)
+    return refreshed
+  }
+
+  async function verdictOn(activation: Activation, signal: AbortSignal): Promise<ReasonError | undefined> {
+    if (!options.supervised) return undefined
+    return awaitVerdict(activation, options.runDir, options.verdictTimeoutMs, signal)
+  }
+
+  async function succeeded(refreshed: Refreshed, delivery: Delivery, swapMs: number | undefined): Promise<void> {
+    const { activation } = refreshed
+    await remember({
+      failures: 0,
+      reported: activation.id,
+      lastDigest: activation.digest,
+      served: delivery.annotations,
+      refused: null,
+    })
+    observer.ok({ ...refreshed, ms: performance.now() - delivery.at, swapMs }, state)
+    await prune()
+  }
+
+  /** The release did not come up: `current` goes back to the last good one, and the digest waits for new annotations. */
+  async function takeBack(refused: ReasonError, activation: Activation, delivery: Delivery): Promise<ReasonError> {
+    const good =
+      state.lastDigest === null || refused.reason === 'timeout'
+        ? undefined
+        : await findRelease(layout, state.lastDigest)
+    let reported = activation.id
+    if (good !== undefined && good.digest !== activation.digest)
+      reported = (await activate(good, layout, servedTarget(state)?.commit ?? null, () => new Date())).id
+    await remember({ ...state, reported, refused: { digest: activation.digest, key: delivery.key } })
+    return failed(refused, delivery)
+  }
+
+  async function failed(error: ReasonError, delivery: Delivery): Promise<ReasonError> {
+    await remember({ ...state, failures: state.failures + 1 })
+    observer.fail(error, delivery, performance.now() - delivery.at, state)
+    return error
+  }
+
+  /** A volume that takes no state any more must not hide the outcome itself. */
+  async function remember(next: FetcherState): Promise<void> {
+    state = next
+    await saveState(layout.state, next).catch((error: unknown) =>
+      log.warn({ err: error }, 'state.json cannot be written'),
+    )
+  }
+
+  async function prune(): Promise<void> {
+    try {
+      const seen = options.supervised ? await readSupervisorState(options.runDir) : undefined
+      const inUse: Digest[] = [...(seen?.inUse ?? [])].slice(0, options.keepReleases)
+      const removed = await pruneReleases(layout, options.keepReleases, inUse)
+      if (removed.length > 0) log.debug({ removed }, 'pruned')
+    } catch (error) {
+      log.warn({ err: error }, 'old releases cannot be pruned')
+    }
+  }
+
+  return {
+    name: 'refresh loop',
+    start() {
+      running = run().catch((error: unknown) => log.error({ err: error }, 'the refresh loop ended'))
+    },
+    async stop() {
+      stop.abort()
+      await running
+      await lock?.release()
+    },
+  }
+}
+
+/** A typed failure counts even when a newer delivery came in the same moment. */
+function isTyped(error: unknown): boolean {
+  return toReasonError(error).reason !== 'internal'
+}

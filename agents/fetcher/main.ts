@@ -1,0 +1,34 @@
+// fetcher: the sidecar. Wiring only.
+import { exitCodes } from '@aether/contract/exit-codes'
+import { metrics } from '@aether/contract/metric-names'
+import { runCommand } from '@aether/runtime/command'
+import { createHealthServer } from '@aether/runtime/health'
+import { createLog } from '@aether/runtime/log'
+import { createRegistry, setBuildInfo } from '@aether/runtime/metrics'
+import { runParts } from '@aether/runtime/parts'
+import { loadConfig } from './config.ts'
+import type { Delivery } from './delivery.ts'
+import { createLoop } from './loop.ts'
+import { createMailbox } from './mailbox.ts'
+import { createObserver } from './observe.ts'
+import { createSource } from './source.ts'
+
+await runCommand('fetcher', async () => {
+  const config = loadConfig(process.argv.slice(2), process.env)
+  const log = createLog('fetcher', config.logLevel)
+  for (const warning of config.warnings) log.warn({}, warning)
+  const registry = createRegistry()
+  setBuildInfo(registry, metrics.buildInfo, 'fetcher')
+  const mailbox = createMailbox<Delivery>((a, b) => a.key === b.key)
+  const observer = createObserver(config.app, registry, log)
+  // The process is there to be asked; whether a release serves is the supervisor's readiness.
+  const readiness = () => ({ ready: true, message: 'following' })
+  const parts = [
+    createHealthServer({ port: config.healthPort, host: config.healthHost, registry, readiness }),
+    createLoop({ ...config, mailbox, observer, log }),
+    await createSource(config, (delivery) => mailbox.put(delivery), log),
+  ]
+  log.info({ mode: config.mode, app: config.app }, 'following the annotations')
+  await runParts(parts, log)
+  return exitCodes.ok
+})

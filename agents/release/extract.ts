@@ -1,0 +1,40 @@
+// Stage 3. The artifact's bytes become a tree in staging, where no other container can look. Staged carries the proof
+// that the digest held, so that nothing else can be activated.
+import { randomUUID } from 'node:crypto'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Digest } from '@aether/contract/digest'
+import { releaseName, type VolumeLayout } from '@aether/contract/layout'
+import { toDiskError } from './disk-error.ts'
+import type { ArtifactStream, Held } from './fetch.ts'
+import { createUnpacker, type Unpacked, type UnpackLimits } from './unpack.ts'
+
+const staged = Symbol('staged')
+
+export interface Staged extends Unpacked {
+  readonly folder: string
+  readonly digest: Digest
+  readonly held: Held
+  readonly [staged]: true
+}
+
+/** Throws ReasonError `extract`, `disk_full`, `read_only`, or what the stream throws; then staging is as it was. */
+export async function extractArtifact(
+  stream: ArtifactStream,
+  digest: Digest,
+  layout: VolumeLayout,
+  limits: UnpackLimits,
+): Promise<Staged> {
+  const folder = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
+  const unpacker = createUnpacker(folder, limits)
+  try {
+    await mkdir(folder, { recursive: true })
+    const held = await stream.drain((chunk) => unpacker.write(chunk))
+    const unpacked = await unpacker.end()
+    return { ...unpacked, folder, digest: held.signed.target.digest, held, [staged]: true }
+  } catch (error) {
+    unpacker.abandon()
+    await rm(folder, { recursive: true, force: true })
+    throw await toDiskError(error, layout.root)
+  }
+}

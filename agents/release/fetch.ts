@@ -1,0 +1,169 @@
+// Stage 2. The artifact's bytes as they come, hashed on the way; the last thing the stream does is to hold the digest
+// against them, so whoever has read it to its end has the right bytes.
+import { createHash } from 'node:crypto'
+import { annotations } from '@aether/contract/annotations'
+import { digestFromHex } from '@aether/contract/digest'
+import { ReasonError, refusal } from '@aether/contract/reasons'
+import { parseArtifactUrl, redactUrl, type Target } from '@aether/contract/target'
+import type { SignedTarget } from './verify.ts'
+
+export interface FetchLimits {
+  readonly maxArtifactBytes: number
+  /** To the response's headers, and between two chunks. */
+  readonly idleMs: number
+  readonly totalMs: number
+}
+
+const held = Symbol('held')
+
+/** Proof that the bytes of `signed` came whole and have its digest. Only the end of the stream makes one. */
+export interface Held {
+  readonly signed: SignedTarget
+  readonly bytes: number
+  readonly [held]: true
+}
+
+export interface ArtifactStream {
+  /** Reads to the end and answers the proof; `take` gets each chunk. What `take` throws waits until the digest is known. */
+  drain(take: (chunk: Uint8Array) => void | Promise<void>): Promise<Held>
+}
+
+const maxRedirects = 5
+
+/** Asks for the artifact. Throws ReasonError `download`; drain also `checksum`. An aborted `signal` ends both. */
+export async function fetchArtifact(
+  signed: SignedTarget,
+  limits: FetchLimits,
+  signal: AbortSignal,
+  before?: Target,
+): Promise<ArtifactStream> {
+  const bound = AbortSignal.any([signal, AbortSignal.timeout(limits.totalMs)])
+  const { body, url } = await request(signed.target.artifactUrl, limits, bound)
+  return {
+    async drain(take) {
+      const hash = createHash('sha256')
+      let bytes = 0
+      let fault: unknown
+      try {
+        for await (const chunk of chunksOf(body)) {
+          bytes += chunk.length
+          if (bytes > limits.maxArtifactBytes) throw tooLarge(url, limits)
+          hash.update(chunk)
+          if (fault !== undefined) continue
+          try {
+            await take(chunk)
+          } catch (error) {
+            // Bytes with the wrong digest say nothing about the archive, so the digest speaks first.
+            fault = error
+          }
+        }
+      } catch (error) {
+        throw downloadError(error, url, 'truncated', limits)
+      }
+      const found = digestFromHex(hash.digest('hex'))
+      if (found !== signed.target.digest) throw wrongDigest(signed.target, found, bytes, before)
+      if (fault !== undefined) throw fault
+      return { signed, bytes, [held]: true }
+    },
+  }
+}
+
+async function request(start: string, limits: FetchLimits, signal: AbortSignal) {
+  // Loaded with the first refresh: an idle agent does not pay for it.
+  const { request: send } = await import('undici')
+  let url = start
+  for (let hops = 0; hops <= maxRedirects; hops++) {
+    const response = await send(url, {
+      headers: { 'accept-encoding': 'identity', 'user-agent': 'aether' },
+      headersTimeout: limits.idleMs,
+      bodyTimeout: limits.idleMs,
+      signal,
+    }).catch((error: unknown) => {
+      throw downloadError(error, url, 'unreachable', limits)
+    })
+    const { statusCode, headers, body } = response
+    if (statusCode === 200) {
+      if (Number(headers['content-length'] ?? 0) > limits.maxArtifactBytes) {
+        body.destroy()
+        throw tooLarge(url, limits)
+      }
+      return { body, url }
+    }
+    // Reads a little of the answer so that the connection can be used again; more is not worth it.
+    await body.dump({ limit: 16 * 1024 }).catch(() => undefined)
+    const location = headers.location
+    if (statusCode < 300 || statusCode > 399 || typeof location !== 'string') throw statusError(statusCode, url)
+    if (!URL.canParse(location, url))
+      throw refusal('download', 'redirect', `${redactUrl(url)} redirects to what is no URL`)
+    url = parseArtifactUrl(new URL(location, url).href, `the redirect of ${redactUrl(url)}`)
+  }
+  throw refusal('download', 'redirect', `${redactUrl(start)} redirects more than ${maxRedirects} times`)
+}
+
+async function* chunksOf(body: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) if (chunk instanceof Uint8Array) yield chunk
+}
+
+function statusError(status: number, url: string): ReasonError {
+  const shown = redactUrl(url)
+  if (status === 404)
+    return refusal(
+      'download',
+      'not_found',
+      `${shown} answers 404: publish the artifact there, or mend ${annotations.artifactUrl}`,
+    )
+  if (status === 401 || status === 403)
+    return refusal('download', 'forbidden', `${shown} answers ${status}: the pod has no right to read it`)
+  return refusal('download', 'http_status', `${shown} answers ${status}`)
+}
+
+function tooLarge(url: string, limits: FetchLimits): ReasonError {
+  return refusal(
+    'download',
+    'too_large',
+    `${redactUrl(url)} is larger than ${limits.maxArtifactBytes} bytes: raise AETHER_MAX_ARTIFACT_BYTES if that is right`,
+  )
+}
+
+function wrongDigest(target: Target, found: string, bytes: number, before: Target | undefined): ReasonError {
+  const url = redactUrl(target.artifactUrl)
+  if (before !== undefined && found === before.digest)
+    return refusal(
+      'checksum',
+      'stale',
+      `${annotations.digest} changed to ${target.digest}, and ${annotations.artifactUrl} (${url}) still serves the artifact before it, ${found}: write digest, URL and signature in one annotate`,
+    )
+  return refusal(
+    'checksum',
+    'mismatch',
+    `${url} served ${bytes} bytes with ${found}, and ${annotations.digest} asks for ${target.digest}`,
+  )
+}
+
+function downloadError(
+  error: unknown,
+  url: string,
+  otherwise: 'unreachable' | 'truncated',
+  limits: FetchLimits,
+): unknown {
+  if (error instanceof ReasonError) return error
+  const { name, code, message } = describe(error)
+  if (name === 'AbortError') return error
+  const timedOut = name === 'TimeoutError' || (code.includes('TIMEOUT') && code !== 'UND_ERR_CONNECT_TIMEOUT')
+  const shown = redactUrl(url)
+  if (timedOut)
+    return refusal(
+      'download',
+      'timeout',
+      `${shown} gave nothing for ${limits.idleMs} ms, or not all in ${limits.totalMs} ms`,
+      { cause: error },
+    )
+  const what = otherwise === 'unreachable' ? 'cannot be reached' : 'broke off before the end'
+  return refusal('download', otherwise, `${shown} ${what}: ${code === '' ? message : code}`, { cause: error })
+}
+
+function describe(error: unknown): { name: string; code: string; message: string } {
+  if (!(error instanceof Error)) return { name: '', code: '', message: String(error) }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return { name: error.name, code, message: error.message }
+}

@@ -1,0 +1,49 @@
+// The settings of a refresh, read the same way by init-fetch and fetcher.
+import { layoutOf } from '@aether/contract/layout'
+import type { ConfigReader } from '@aether/runtime/config'
+import { createKeyring } from '@aether/verifier/keyring'
+import type { RefreshOptions } from './refresh.ts'
+
+const mebibyte = 1024 * 1024
+
+/** Throws ReasonError `key` at once where AETHER_PUBKEY is a key that may not be trusted. */
+export function readRefreshOptions(read: ConfigReader): RefreshOptions {
+  const root = read.text('AETHER_DATA_DIR', '/var/lib/aether', 'The volume of the releases.')
+  const pubkey = read.optionalText(
+    'AETHER_PUBKEY',
+    'ed25519 public key(s) as hex, base64 or PEM, or the path (/... or ./...) of a file or folder of keys, read at each refresh.',
+  )
+  return {
+    layout: layoutOf(root),
+    policy: {
+      requireSignature: read.boolean(
+        'AETHER_REQUIRE_SIGNATURE',
+        true,
+        'false takes targets without a signature too, with a warning each time: for development.',
+      ),
+      keyring: pubkey === undefined ? undefined : createKeyring(pubkey, 'AETHER_PUBKEY'),
+    },
+    limits: {
+      maxArtifactBytes: read.integer(
+        'AETHER_MAX_ARTIFACT_BYTES',
+        1024 * mebibyte,
+        range(1),
+        'Largest artifact, packed.',
+      ),
+      maxUnpackedBytes: read.integer(
+        'AETHER_MAX_UNPACKED_BYTES',
+        4096 * mebibyte,
+        range(1),
+        'Largest release, unpacked.',
+      ),
+      maxEntries: read.integer('AETHER_MAX_ENTRIES', 200_000, range(1), 'Most files, folders and links in a release.'),
+      maxDepth: read.integer('AETHER_MAX_DEPTH', 64, { min: 1, max: 1000 }, 'Deepest nesting of folders in a release.'),
+      idleMs: read.integer('AETHER_DOWNLOAD_IDLE_MS', 30_000, range(1), 'Longest silence of the artifact server.'),
+      totalMs: read.integer('AETHER_DOWNLOAD_TOTAL_MS', 600_000, range(1), 'Longest time for a whole artifact.'),
+    },
+  }
+}
+
+function range(min: number) {
+  return { min, max: Number.MAX_SAFE_INTEGER }
+}

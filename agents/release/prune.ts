@@ -1,0 +1,53 @@
+// Stage 5. Keeps the last releases and removes the others; never one that serves or that a process may still read.
+import { randomUUID } from 'node:crypto'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Digest } from '@aether/contract/digest'
+import { digestOfReleaseName, releaseName, type VolumeLayout } from '@aether/contract/layout'
+import { readActivation, readCurrent, recordPath, releasePath } from './activate.ts'
+
+/** Removes all but `keep` releases, the oldest first; `inUse` come on top. Answers what it removed. */
+export async function pruneReleases(
+  layout: VolumeLayout,
+  keep: number,
+  inUse: readonly Digest[],
+): Promise<readonly Digest[]> {
+  const activation = await readActivation(layout)
+  const needed = new Set<Digest | null | undefined>([
+    ...inUse,
+    await readCurrent(layout),
+    activation?.digest,
+    activation?.previous,
+  ])
+  const found = await listReleases(layout)
+  const removed: Digest[] = []
+  let surplus = found.length - keep
+  for (const digest of found) {
+    if (surplus <= 0) break
+    if (needed.has(digest)) continue
+    await removeRelease(layout, digest)
+    removed.push(digest)
+    surplus--
+  }
+  return removed
+}
+
+/** What is on disk, the least recently completed first. */
+async function listReleases(layout: VolumeLayout): Promise<readonly Digest[]> {
+  const rows: { digest: Digest; at: number }[] = []
+  for (const name of await readdir(layout.releases)) {
+    const digest = digestOfReleaseName(name)
+    if (digest === undefined) continue
+    const record = await stat(recordPath(layout, digest)).catch(() => undefined)
+    rows.push({ digest, at: record?.mtimeMs ?? 0 })
+  }
+  return rows.toSorted((a, b) => a.at - b.at).map((row) => row.digest)
+}
+
+// Out of sight first, by one rename, so that nobody sees half a release; the record last, so that it is never alone trusted.
+async function removeRelease(layout: VolumeLayout, digest: Digest): Promise<void> {
+  const away = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
+  await rename(releasePath(layout, digest), away)
+  await rm(recordPath(layout, digest), { force: true })
+  await rm(away, { recursive: true, force: true })
+}

@@ -1,0 +1,70 @@
+// One refresh on disk, as a list: verify -> fetch -> extract -> activate. Prune comes after the verdict (fetcher/loop.ts).
+import type { Activation } from '@aether/contract/activation'
+import type { VolumeLayout } from '@aether/contract/layout'
+import type { Target } from '@aether/contract/target'
+import { activate, findRelease, installRelease, type Release } from './activate.ts'
+import { extractArtifact } from './extract.ts'
+import { type FetchLimits, fetchArtifact } from './fetch.ts'
+import type { UnpackLimits } from './unpack.ts'
+import { type SignaturePolicy, type SignedTarget, verifyTarget } from './verify.ts'
+
+export interface RefreshOptions {
+  readonly layout: VolumeLayout
+  readonly policy: SignaturePolicy
+  readonly limits: FetchLimits & UnpackLimits
+}
+
+export interface Refreshed {
+  readonly activation: Activation
+  /** Already on disk: nothing was downloaded. */
+  readonly reused: boolean
+  readonly bytes: number
+  readonly warnings: readonly string[]
+  readonly keyId: string | undefined
+  /** Milliseconds; fetching and extracting overlap, so they are one figure. */
+  readonly verifyMs: number
+  readonly fetchMs: number
+  readonly activateMs: number
+}
+
+/** Throws a ReasonError; then `current` is where it was and staging is clean. `before` is the target served until now. */
+export async function refresh(
+  target: Target,
+  options: RefreshOptions,
+  signal: AbortSignal,
+  before?: Target,
+): Promise<Refreshed> {
+  const { layout, policy } = options
+  const lap = createLaps()
+  const signed = await verifyTarget(target, policy, before)
+  const verifyMs = lap()
+  const found = await findRelease(layout, target.digest)
+  const { release, bytes } = found ? { release: found, bytes: 0 } : await bring(signed, options, signal, before)
+  const fetchMs = lap()
+  signal.throwIfAborted()
+  const activation = await activate(release, layout, target.commit ?? null, () => new Date())
+  const activateMs = lap()
+  const { warnings, keyId } = signed
+  return { activation, reused: found !== undefined, bytes, warnings, keyId, verifyMs, fetchMs, activateMs }
+}
+
+async function bring(
+  signed: SignedTarget,
+  { layout, limits }: RefreshOptions,
+  signal: AbortSignal,
+  before: Target | undefined,
+): Promise<{ release: Release; bytes: number }> {
+  const stream = await fetchArtifact(signed, limits, signal, before)
+  const staged = await extractArtifact(stream, signed.target.digest, layout, limits)
+  return { release: await installRelease(staged, layout), bytes: staged.held.bytes }
+}
+
+function createLaps(): () => number {
+  let last = performance.now()
+  return () => {
+    const now = performance.now()
+    const lap = now - last
+    last = now
+    return lap
+  }
+}

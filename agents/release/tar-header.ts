@@ -1,0 +1,89 @@
+// One 512-byte header of a tar archive (POSIX ustar, GNU and v7 forms) and the records of a PAX header (POSIX pax(1)).
+import { refusal } from '@aether/contract/reasons'
+
+export const blockSize = 512
+
+export interface TarHeader {
+  readonly name: string
+  readonly type: string
+  readonly size: number
+  readonly mode: number
+  readonly linkName: string
+}
+
+/** Parses a header block that is not all zero. Throws ReasonError `extract`. */
+export function parseHeader(block: Uint8Array): TarHeader {
+  const bytes = Buffer.from(block.buffer, block.byteOffset, blockSize)
+  if (numberAt(bytes, 148, 8, 'checksum') !== checksumOf(bytes))
+    throw refusal('extract', 'not_tar', 'a header of the archive has the wrong checksum: is it a tar archive, whole?')
+  const magic = bytes.toString('latin1', 257, 265)
+  const prefix = magic === 'ustar\u000000' ? textAt(bytes, 345, 155) : ''
+  const name = textAt(bytes, 0, 100)
+  return {
+    name: prefix === '' ? name : `${prefix}/${name}`,
+    type: bytes[156] === 0 ? '0' : String.fromCharCode(bytes[156] ?? 0),
+    size: numberAt(bytes, 124, 12, 'size'),
+    mode: numberAt(bytes, 100, 8, 'mode'),
+    linkName: textAt(bytes, 157, 100),
+  }
+}
+
+/** Parses `<length> <key>=<value>\n` records. */
+export function parsePax(data: Buffer): ReadonlyMap<string, string> {
+  const records = new Map<string, string>()
+  for (let at = 0; at < data.length; ) {
+    const space = data.indexOf(0x20, at)
+    const digits = space < 0 ? '' : data.toString('latin1', at, space)
+    const end = at + Number(digits)
+    if (!/^[1-9]\d{0,9}$/.test(digits) || end > data.length || end <= space + 1 || data[end - 1] !== 0x0a)
+      throw badPax()
+    const equals = data.indexOf(0x3d, space)
+    if (equals < 0 || equals >= end) throw badPax()
+    records.set(decode(data.subarray(space + 1, equals)), decode(data.subarray(equals + 1, end - 1)))
+    at = end
+  }
+  return records
+}
+
+/** UTF-8, or refused: two readers of other bytes would see two names. */
+export function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (cause) {
+    throw refusal('extract', 'unsupported_entry', 'the archive has a name that is not UTF-8', { cause })
+  }
+}
+
+function badPax() {
+  return refusal('extract', 'not_tar', 'the archive has a PAX header whose records do not add up')
+}
+
+function checksumOf(bytes: Buffer): number {
+  let sum = 0
+  for (let i = 0; i < blockSize; i++) sum += i >= 148 && i < 156 ? 0x20 : (bytes[i] ?? 0)
+  return sum
+}
+
+function textAt(bytes: Buffer, at: number, length: number): string {
+  const field = bytes.subarray(at, at + length)
+  const end = field.indexOf(0)
+  return decode(end < 0 ? field : field.subarray(0, end))
+}
+
+/** Octal, or the GNU base-256 form (high bit of the first byte set). */
+function numberAt(bytes: Buffer, at: number, length: number, what: string): number {
+  const field = bytes.subarray(at, at + length)
+  const first = field[0] ?? 0
+  if (first >= 0x80) {
+    let value = BigInt(first & 0x7f)
+    for (const byte of field.subarray(1)) value = (value << 8n) | BigInt(byte)
+    if (first === 0x80 && value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value)
+  } else {
+    const text = field
+      .toString('latin1')
+      .replace(/^ +/, '')
+      .replace(/[ \0].*$/s, '')
+    if (/^[0-7]{0,12}$/.test(text)) return text === '' ? 0 : Number.parseInt(text, 8)
+  }
+  throw refusal('extract', 'not_tar', `a header of the archive has a ${what} that is no number`)
+}

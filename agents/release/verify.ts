@@ -1,0 +1,66 @@
+// Stage 1. The signature covers the digest, so it is verified before a byte is asked for.
+import { annotations } from '@aether/contract/annotations'
+import { refusal, toReasonError } from '@aether/contract/reasons'
+import type { Target } from '@aether/contract/target'
+import type { Keyring } from '@aether/verifier/keyring'
+import { parseSignature, verifySignature } from '@aether/verifier/verify'
+
+const verified = Symbol('signed target')
+
+/** A target whose signature holds, or that the policy takes unsigned. Only verifyTarget makes one. */
+export interface SignedTarget {
+  readonly target: Target
+  /** Id of the key; undefined where the policy took it unsigned. */
+  readonly keyId: string | undefined
+  readonly warnings: readonly string[]
+  readonly [verified]: true
+}
+
+export interface SignaturePolicy {
+  /** False takes a target with no signature, with a warning each time. A signature that is there must hold all the same. */
+  readonly requireSignature: boolean
+  readonly keyring: Keyring | undefined
+}
+
+/** `before` is the target that was served until now: it tells a forgotten signature from a forged one. */
+export async function verifyTarget(target: Target, policy: SignaturePolicy, before?: Target): Promise<SignedTarget> {
+  if (target.signature === undefined) {
+    if (!policy.requireSignature) return unsigned(target)
+    throw refusal(
+      'signature',
+      'missing',
+      `${annotations.signature} is missing and signatures are required: sign ${target.digest} and write the signature in the same annotate`,
+    )
+  }
+  if (policy.keyring === undefined) {
+    if (!policy.requireSignature) return unsigned(target)
+    throw refusal(
+      'key',
+      'missing',
+      'signatures are required and no key is configured: set AETHER_PUBKEY, or AETHER_REQUIRE_SIGNATURE=false for development',
+    )
+  }
+  const { keys, faults } = await policy.keyring.load()
+  const warnings = faults.map((fault) => fault.message)
+  const signature = parseSignature(target.signature, annotations.signature)
+  try {
+    const key = verifySignature(target.digest, signature, keys)
+    return { target, keyId: key.id, warnings, [verified]: true }
+  } catch (error) {
+    throw forgotten(target, before) ?? toReasonError(error)
+  }
+}
+
+function unsigned(target: Target): SignedTarget {
+  const warning = 'the target is taken without a verified signature, because AETHER_REQUIRE_SIGNATURE=false'
+  return { target, keyId: undefined, warnings: [warning], [verified]: true }
+}
+
+function forgotten(target: Target, before: Target | undefined) {
+  if (before === undefined || before.signature !== target.signature || before.digest === target.digest) return undefined
+  return refusal(
+    'signature',
+    'stale',
+    `${annotations.digest} changed to ${target.digest} and ${annotations.signature} is still the one of ${before.digest}: sign the new digest and write both in one annotate`,
+  )
+}

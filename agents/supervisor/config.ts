@@ -1,0 +1,85 @@
+import { createConfigReader } from '@aether/runtime/config'
+import { type LogLevel, logLevels } from '@aether/runtime/log'
+
+export interface SupervisorConfig {
+  readonly app: string
+  readonly appCommand: string | undefined
+  readonly port: number
+  readonly readyPath: string | undefined
+  readonly workspaceDir: string
+  readonly runDir: string
+  readonly startTimeoutMs: number
+  readonly graceMs: number
+  readonly drainMaxMs: number
+  readonly propagationMs: number
+  readonly healthPort: number
+  readonly healthHost: string
+  readonly logLevel: LogLevel
+  readonly warnings: readonly string[]
+}
+
+/** Throws ConfigError or HelpAsked. */
+export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): SupervisorConfig {
+  const read = createConfigReader(
+    'supervisor',
+    'runs the app and replaces its process when the release changes.',
+    argv,
+    env,
+  )
+  const config = {
+    app: read.text('AETHER_APP', 'app', 'Name of the app in the log.'),
+    appCommand: read.optionalText(
+      'AETHER_APP_CMD',
+      "The start command; else package.json's scripts.start, its main, or server.js. Run without a shell.",
+    ),
+    port: read.integer(
+      'PORT',
+      8080,
+      { min: 1, max: 65_535 },
+      'The port that the app listens on; the app gets it as PORT.',
+    ),
+    readyPath: readPath(
+      read.text(
+        'AETHER_READY_PATH',
+        '',
+        'Path that answers 2xx when the app is ready; without it, that its port takes connections.',
+      ),
+    ),
+    workspaceDir: read.text('AETHER_WORKSPACE_DIR', '/workspace', 'Folder of current and activation.json.'),
+    runDir: read.text('AETHER_RUN_DIR', '/run/aether', 'Folder that supervisor.json is written to.'),
+    startTimeoutMs: read.integer(
+      'AETHER_START_TIMEOUT_MS',
+      30_000,
+      { min: 100, max: 3_600_000 },
+      'Longest time for a new process to get ready.',
+    ),
+    graceMs:
+      1000 * read.integer('AETHER_SUPERVISOR_GRACE_SEC', 3, { min: 0, max: 3600 }, 'Seconds from SIGTERM to SIGKILL.'),
+    drainMaxMs: read.integer(
+      'AETHER_DRAIN_MAX_MS',
+      1500,
+      { min: 0, max: 600_000 },
+      'Before SIGTERM: longest wait for a readiness probe to see the pod unready; 0 does not drain.',
+    ),
+    propagationMs: read.integer(
+      'AETHER_PROPAGATION_MS',
+      200,
+      { min: 0, max: 600_000 },
+      'After that probe: time for the endpoint to leave the load balancers.',
+    ),
+    healthPort: read.integer(
+      'AETHER_HEALTH_PORT',
+      19_464,
+      { min: 0, max: 65_535 },
+      'Port of /livez, /readyz and /metrics.',
+    ),
+    healthHost: read.text('AETHER_HEALTH_HOST', '0.0.0.0', 'Address that port is bound to.'),
+    logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
+  }
+  return Object.freeze({ ...config, warnings: read.finish().warnings })
+}
+
+function readPath(text: string): string | undefined {
+  if (text === '') return undefined
+  return text.startsWith('/') ? text : `/${text}`
+}

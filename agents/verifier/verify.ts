@@ -1,0 +1,54 @@
+// ed25519 over the 64 hex characters of a digest (RFC 8032). Two implementations, and both must say yes.
+import { verify as verifyByNode } from 'node:crypto'
+import { type Digest, hexOf } from '@aether/contract/digest'
+import { refusal } from '@aether/contract/reasons'
+import { hashes, verify as verifyByNoble } from '@noble/ed25519'
+import { sha512 } from '@noble/hashes/sha2.js'
+import type { PublicKey } from './keys.ts'
+
+hashes.sha512 = sha512
+
+/** Parses `<hex or base64 of 64 bytes>`. Throws ReasonError `signature`. */
+export function parseSignature(text: string, field: string): Uint8Array {
+  const trimmed = text.trim()
+  if (trimmed.startsWith('dsse:'))
+    throw refusal(
+      'signature',
+      'malformed',
+      `${field} is a DSSE envelope, which this version does not take: sign the 64 hex characters of the digest`,
+    )
+  const bytes = /^[0-9a-fA-F]+$/.test(trimmed)
+    ? Buffer.from(trimmed, 'hex')
+    : /^[A-Za-z0-9+/_-]+={0,2}$/.test(trimmed)
+      ? Buffer.from(trimmed, 'base64')
+      : Buffer.alloc(0)
+  if (bytes.length === 64) return bytes
+  throw refusal(
+    'signature',
+    'malformed',
+    `${field} is not 64 bytes as hex or base64: sign the 64 hex characters of the digest with ed25519`,
+  )
+}
+
+/** Whether the signature over the message holds under the key: strict rules (no ZIP215), noble and node:crypto agreeing. */
+export function isSignatureValid(message: Uint8Array, signature: Uint8Array, key: PublicKey): boolean {
+  try {
+    if (!verifyByNode(null, message, key.keyObject, signature)) return false
+    return verifyByNoble(signature, message, key.raw, { zip215: false })
+  } catch {
+    return false
+  }
+}
+
+/** Answers the key under which the signature holds; throws ReasonError `signature` where there is none. */
+export function verifySignature(digest: Digest, signature: Uint8Array, keys: readonly PublicKey[]): PublicKey {
+  const message = Buffer.from(hexOf(digest), 'ascii')
+  const key = keys.find((one) => isSignatureValid(message, signature, one))
+  if (key !== undefined) return key
+  const ids = keys.map((one) => one.id).join(', ')
+  throw refusal(
+    'signature',
+    'invalid',
+    `the signature does not hold for ${digest} under any key in force (${ids}): sign this digest with a key the pod trusts`,
+  )
+}

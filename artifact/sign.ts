@@ -1,0 +1,31 @@
+// A key pair, and the plain signature that annotations carry: ed25519 over the 64 hex characters of the digest.
+import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { type Digest, hexOf } from '@aether/contract/digest'
+
+export interface SigningPair {
+  readonly privateKey: KeyObject
+  /** PEM, for AETHER_PUBKEY or a mounted Secret. */
+  readonly publicPem: string
+  readonly privatePem: string
+}
+
+export function createSigningPair(): SigningPair {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  return {
+    privateKey,
+    publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  }
+}
+
+/** Throws where the text is no ed25519 private key in PEM; the key itself is never repeated. */
+export function parseSigningKey(pem: string): KeyObject {
+  const key = createPrivateKey(pem)
+  if (key.asymmetricKeyType !== 'ed25519') throw new TypeError('the signing key is not an ed25519 private key in PEM')
+  return key
+}
+
+/** 128 hex characters. */
+export function signDigest(digest: Digest, key: KeyObject): string {
+  return sign(null, Buffer.from(hexOf(digest), 'ascii'), key).toString('hex')
+}

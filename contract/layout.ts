@@ -1,0 +1,50 @@
+// Where things lie on the two volumes that the containers of a pod share (docs/contract.md shows the tree).
+import { join } from 'node:path'
+import { type Digest, digestFromHex, hexOf, isDigest } from './digest.ts'
+
+/** The volume of the releases, as the fetcher and init-fetch see it; the app is given `workspace` alone, read-only. */
+export interface VolumeLayout {
+  readonly root: string
+  readonly workspace: string
+  readonly releases: string
+  /** What is not yet verified; no other container can look. */
+  readonly staging: string
+  /** One record a release: written before the release gets its name, so a release with no record is not trusted. */
+  readonly complete: string
+  readonly state: string
+  readonly lock: string
+}
+
+export function layoutOf(root: string): VolumeLayout {
+  const workspace = join(root, 'workspace')
+  return {
+    root,
+    workspace,
+    releases: join(workspace, 'releases'),
+    staging: join(root, 'staging'),
+    complete: join(root, 'complete'),
+    state: join(root, 'state.json'),
+    lock: join(root, 'lock'),
+  }
+}
+
+/** Inside `workspace`, for whoever has it mounted. */
+export const workspaceNames = { current: 'current', activation: 'activation.json', releases: 'releases' } as const
+
+/** Inside the run folder (a memory volume), written by the supervisor alone. */
+export const supervisorStateName = 'supervisor.json'
+
+export function releaseName(digest: Digest): string {
+  return `sha256-${hexOf(digest)}`
+}
+
+/** The digest of a release's folder name; `undefined` where it is no such name. */
+export function digestOfReleaseName(name: string): Digest | undefined {
+  const hex = name.startsWith('sha256-') ? name.slice('sha256-'.length) : ''
+  return isDigest(`sha256:${hex}`) ? digestFromHex(hex) : undefined
+}
+
+/** What `current` points to: relative, so that it resolves under every mount of the workspace. */
+export function currentLinkTarget(digest: Digest): string {
+  return `${workspaceNames.releases}/${releaseName(digest)}`
+}

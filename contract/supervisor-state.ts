@@ -1,0 +1,69 @@
+// supervisor.json: what became of an activation. Written by the supervisor alone; whoever reads it must not trust it,
+// because the app runs beside the supervisor and could have written it.
+import { type Digest, parseDigest } from './digest.ts'
+import { parseFields, RecordError } from './json.ts'
+import { isReason, type Reason } from './reasons.ts'
+
+const states = ['waiting', 'starting', 'serving', 'swapping', 'down', 'stopping'] as const
+const outcomes = ['pending', 'ok', 'fail'] as const
+export type SupervisorStateName = (typeof states)[number]
+
+export interface SupervisorState {
+  /** Id of the last activation taken up; 0 before the first. */
+  readonly activation: number
+  /** The release that serves, or is being started; null before the first. */
+  readonly digest: Digest | null
+  /** Random for each start of the supervisor. */
+  readonly instance: string
+  readonly state: SupervisorStateName
+  /** The verdict on `activation`. */
+  readonly outcome: (typeof outcomes)[number]
+  /** Set with outcome `fail`. */
+  readonly reason: Reason | null
+  /** For people, one line, at most 500 characters. */
+  readonly message: string | null
+  readonly lastGood: Digest | null
+  readonly refused: readonly Digest[]
+  /** Releases that a process may still read; never pruned. */
+  readonly inUse: readonly Digest[]
+  /** ISO 8601, UTC. */
+  readonly since: string
+}
+
+/** A reader takes no more than this. */
+export const maxSupervisorStateBytes = 64 * 1024
+
+export function formatSupervisorState(state: SupervisorState): string {
+  return `${JSON.stringify(state)}\n`
+}
+
+/** Throws a RecordError or ReasonError where the text is no supervisor state. */
+export function parseSupervisorState(json: string): SupervisorState {
+  const fields = parseFields(json, 'supervisor.json')
+  const digestOrNull = (name: string) => {
+    const text = fields.textOrNull(name)
+    return text === null ? null : parseDigest(text, `supervisor.json: ${name}`)
+  }
+  const digests = (name: string) => fields.list(name).map((text) => parseDigest(text, `supervisor.json: ${name}`))
+  const reason = fields.textOrNull('reason')
+  if (reason !== null && !isReason(reason)) throw new RecordError('supervisor.json: reason is not one of the table')
+  return {
+    activation: fields.count('activation'),
+    digest: digestOrNull('digest'),
+    instance: fields.text('instance').slice(0, 64),
+    state: oneOf(states, fields.text('state'), 'state'),
+    outcome: oneOf(outcomes, fields.text('outcome'), 'outcome'),
+    reason,
+    message: fields.textOrNull('message')?.slice(0, 500) ?? null,
+    lastGood: digestOrNull('lastGood'),
+    refused: digests('refused'),
+    inUse: digests('inUse'),
+    since: fields.text('since'),
+  }
+}
+
+function oneOf<const T extends string>(allowed: readonly T[], text: string, name: string): T {
+  const found = allowed.find((one) => one === text)
+  if (found === undefined) throw new RecordError(`supervisor.json: ${name} is none of ${allowed.join(', ')}`)
+  return found
+}
