@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { annotations } from '@aether/contract/annotations'
 import { digestFromHex } from '@aether/contract/digest'
 import { ReasonError, refusal } from '@aether/contract/reasons'
-import { parseArtifactUrl, redactUrl, type Target } from '@aether/contract/target'
+import { redactUrl, type Target } from '@aether/contract/target'
 import type { SignedTarget } from './verify.ts'
 
 export interface FetchLimits {
@@ -95,9 +95,18 @@ async function request(start: string, limits: FetchLimits, signal: AbortSignal) 
     if (statusCode < 300 || statusCode > 399 || typeof location !== 'string') throw statusError(statusCode, url)
     if (!URL.canParse(location, url))
       throw refusal('download', 'redirect', `${redactUrl(url)} redirects to what is no URL`)
-    url = parseArtifactUrl(new URL(location, url).href, `the redirect of ${redactUrl(url)}`)
+    url = redirected(url, new URL(location, url))
   }
   throw refusal('download', 'redirect', `${redactUrl(start)} redirects more than ${maxRedirects} times`)
+}
+
+function redirected(from: string, to: URL): string {
+  if ((to.protocol === 'http:' || to.protocol === 'https:') && to.username === '' && to.password === '') return to.href
+  throw refusal(
+    'download',
+    'redirect',
+    `${redactUrl(from)} redirects to ${redactUrl(to.href)}: only http(s) without credentials is followed`,
+  )
 }
 
 async function* chunksOf(body: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {

@@ -1,0 +1,114 @@
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { bundleCommands, formatBundle } from './bundle.ts'
+
+const commands = { greet: 'greet/main.ts', count: 'count/main.ts' }
+
+// A repository with two commands, code they share, a worker, and two packages: one CommonJS, one ES module.
+const repository = {
+  shared: { 'name.ts': "export const name: string = 'the shared part'\n" },
+  greet: {
+    'main.ts': [
+      "import { name } from '../shared/name.ts'",
+      "const { hello } = await import('old-style')",
+      "const { Worker } = await import('node:worker_threads')",
+      "console.log(hello(name), 'and', (await import('new-style')).default)",
+      "new Worker(new URL('./heavy.ts', import.meta.url)).on('message', (text) => console.log(text))",
+    ].join('\n'),
+    'heavy.ts': "import { parentPort } from 'node:worker_threads'\nparentPort?.postMessage('from the worker')\n",
+  },
+  count: {
+    'main.ts': "import { name } from '../shared/name.ts'\nconsole.log(name.length, ...process.argv.slice(2))\n",
+  },
+  node_modules: {
+    'old-style': {
+      'package.json': '{"name":"old-style","version":"1.2.3","license":"MIT"}',
+      'index.js':
+        "/*! kept comment */\nconst os = require('os')\nexports.hello = (who) => `hello ${who} ${typeof os.arch}`\n",
+      LICENSE: 'The licence of old-style.',
+    },
+    'new-style': {
+      'package.json': '{"name":"new-style","version":"2.0.0","license":"ISC","type":"module","exports":"./index.js"}',
+      'index.js': "export default 'new-style'\n",
+    },
+    unused: { 'package.json': '{"name":"unused"}', LICENSE: 'Not in the bundle.' },
+  },
+}
+
+function filesBelow(folder: string): Record<string, string> {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).toSorted()
+  const files = names.filter((name) => statSync(join(folder, name)).isFile())
+  return Object.fromEntries(files.map((name) => [name, readFileSync(join(folder, name), 'utf8')]))
+}
+
+await test('a command runs from its extensionless file, with its worker and its lazy packages', async (t) => {
+  const root = t.testdir(repository)
+  const out = join(root, 'dist', 'agents')
+  await bundleCommands(root, commands, out)
+  // As in an image: away from the repository and its node_modules, and without the environment of this test.
+  const installed = mkdtempSync(join(tmpdir(), 'bundle-'))
+  t.teardown(() => rmSync(installed, { recursive: true }))
+  cpSync(out, installed, { recursive: true })
+  const run = (command: string, ...args: string[]) =>
+    execFileSync('env', ['-i', process.execPath, join(installed, 'bin', command), ...args], { encoding: 'utf8' })
+  t.equal(run('greet'), 'hello the shared part function and new-style\nfrom the worker\n')
+  t.equal(run('count', 'a', 'b'), '15 a b\n')
+})
+
+await test('a command starts by the shebang of the Node in the image and is executable', async (t) => {
+  const root = t.testdir(repository)
+  const out = join(root, 'dist', 'agents')
+  await bundleCommands(root, commands, out)
+  t.equal(readFileSync(join(out, 'bin', 'count'), 'utf8'), "#!/usr/local/bin/node\nimport '../lib/count.js'\n")
+  t.equal(statSync(join(out, 'bin', 'count')).mode & 0o777, 0o755)
+  t.strictSame(JSON.parse(readFileSync(join(out, 'package.json'), 'utf8')), { type: 'module' })
+})
+
+await test('two builds give the same files, and nothing of an earlier build stays', async (t) => {
+  const root = t.testdir(repository)
+  const out = join(root, 'dist', 'agents')
+  await bundleCommands(root, commands, out)
+  const first = filesBelow(out)
+  writeFileSync(join(out, 'lib', 'left-over.js'), '')
+  await bundleCommands(root, commands, out)
+  t.strictSame(filesBelow(out), first)
+  t.notOk(
+    Object.values(first).some((text) => text.includes(root)),
+    'the place of the repository is not in it',
+  )
+})
+
+await test('each command knows its files, those loaded at the start and those loaded later', async (t) => {
+  const root = t.testdir(repository)
+  const out = join(root, 'dist', 'agents')
+  const [greet, count] = await bundleCommands(root, commands, out)
+  t.ok(greet !== undefined && greet.startBytes < greet.allBytes)
+  t.ok(greet?.files.includes('lib/greet-heavy.js'), 'the worker belongs to it')
+  t.notOk(count?.files.includes('lib/greet-heavy.js'))
+  t.equal(count?.startBytes, count?.allBytes)
+  t.equal(formatBundle(count === undefined ? [] : [count]).split('\n').length, 2)
+})
+
+await test('the licences of what is bundled go along, and no others', async (t) => {
+  const root = t.testdir(repository)
+  const out = join(root, 'dist', 'agents')
+  await bundleCommands(root, commands, out)
+  const licenses = readFileSync(join(out, 'LICENSES'), 'utf8')
+  t.match(licenses, 'old-style 1.2.3 (MIT)\n\nThe licence of old-style.')
+  t.match(licenses, 'new-style 2.0.0 (ISC)')
+  t.match(licenses, 'kept comment')
+  t.notMatch(licenses, 'Not in the bundle')
+})
+
+await test('a bundle that fails leaves the last good one in place', async (t) => {
+  const root = t.testdir(repository)
+  const out = join(root, 'dist', 'agents')
+  await bundleCommands(root, commands, out)
+  const good = filesBelow(out)
+  writeFileSync(join(root, 'count', 'main.ts'), "new URL('./absent.ts', import.meta.url)\n")
+  await t.rejects(bundleCommands(root, commands, out), /names \.\/absent\.ts, which is no TypeScript file/)
+  t.strictSame(filesBelow(out), good)
+})

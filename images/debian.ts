@@ -1,0 +1,93 @@
+// Debian packages as files, through the apt of this machine but with a state folder of our own: no root is needed, the
+// lists are fresh, and what is installed here makes no difference. apt holds each package against the signed index.
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ExecaError, execa } from 'execa'
+
+export type Wanted = {
+  /** Packages downloaded as they are. */
+  readonly alone: readonly string[]
+  /** Packages downloaded together with all that they depend on. */
+  readonly complete: readonly string[]
+}
+
+/** Downloads the packages for `architecture` into the empty folder `out`. */
+export async function downloadPackages(wanted: Wanted, architecture: string, out: string): Promise<void> {
+  const state = join(out, 'apt')
+  for (const part of ['lists/partial', 'cache/archives/partial']) await mkdir(join(state, part), { recursive: true })
+  await writeFile(join(state, 'status'), '')
+  const options = Object.entries({
+    'Dir::State': state,
+    'Dir::State::lists': join(state, 'lists'),
+    'Dir::State::status': join(state, 'status'),
+    'Dir::Cache': join(state, 'cache'),
+    'Dir::Cache::archives': join(state, 'cache', 'archives'),
+    'APT::Architecture': architecture,
+    'APT::Sandbox::User': 'root',
+    'Acquire::Languages': 'none',
+    'APT::Update::Error-Mode': 'any',
+    'Acquire::Retries': '2',
+    'Acquire::http::Timeout': '30',
+    'Acquire::https::Timeout': '30',
+  }).flatMap(([name, value]) => ['-o', `${name}=${value}`])
+
+  // A foreign source that does not answer is no reason to stop: the downloads tell whether Debian's did.
+  const lists = await run('apt-get', [...options, '-q', 'update'], state).catch((error: unknown) => error)
+  try {
+    const install = ['-q', '-y', '--no-install-recommends', '--download-only', 'install']
+    await run('apt-get', [...options, ...install, ...wanted.complete], state)
+    await run('apt-get', [...options, '-q', 'download', ...wanted.alone], join(state, 'cache', 'archives'))
+  } catch (error) {
+    throw lists instanceof Error && text(lists) !== text(error)
+      ? new AggregateError([lists, error], `${text(lists)}\n${text(error)}`)
+      : error
+  }
+  for (const name of await debs(join(state, 'cache', 'archives'))) {
+    await rename(join(state, 'cache', 'archives', name), join(out, name))
+  }
+  await rm(state, { recursive: true })
+}
+
+/** The package files of a folder, sorted. */
+export async function debs(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => name.endsWith('.deb')).toSorted()
+}
+
+/** Unpacks every package of `from` into one tree below `root`. */
+export async function unpackPackages(from: string, root: string): Promise<void> {
+  for (const name of await debs(from)) await run('dpkg-deb', ['-x', join(from, name), root], from)
+}
+
+/** The control file of a package in `folder`: what dpkg and scanners know about it. */
+export async function readControl(folder: string, name: string): Promise<string> {
+  const file = (await debs(folder)).find((deb) => deb.startsWith(`${name}_`))
+  if (file === undefined)
+    throw new Error(`the package ${name} is not among those downloaded to ${folder}: build with --refresh`)
+  return `${await run('dpkg-deb', ['-f', join(folder, file)], folder)}\n`
+}
+
+async function run(program: string, args: readonly string[], cwd: string): Promise<string> {
+  try {
+    const { stdout } = await execa(program, args, { cwd, env: { LC_ALL: 'C.UTF-8' }, stdin: 'ignore' })
+    return stdout
+  } catch (error) {
+    if (!(error instanceof ExecaError)) throw error
+    if (error.code === 'ENOENT' && existsSync(cwd))
+      throw new Error(
+        `${program} is not on this machine: build the images on Debian or Ubuntu, or in a container of it`,
+        {
+          cause: error,
+        },
+      )
+    const said = `${error.stderr}`.split('\n').filter((line) => /^(E|Err|dpkg-deb)/.test(line))
+    const names = args.slice(args.findLastIndex((arg) => /^(-|update$|install$|download$)/.test(arg)) + 1)
+    throw new Error(
+      `${program} failed for ${names.join(' ') || 'the package lists'}: ${said.join(' ') || error.shortMessage}` +
+        '; are the sources of /etc/apt right, and does this machine reach them?',
+      { cause: error },
+    )
+  }
+}
+
+const text = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -1,0 +1,149 @@
+// What is in an image, as entries: enough to run Node and nothing a person could log in with. Taken from unpacked
+// Debian packages (`sysroot`); which libraries that means is asked of the loader, so that a newer Node cannot be missing one.
+import { existsSync } from 'node:fs'
+import { readdir, readFile, realpath } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { execa } from 'execa'
+import { type Entry, fileEntry, folderEntry, textEntry } from './layer.ts'
+import type { Machine } from './machine.ts'
+
+/** The packages that the images keep files of. */
+export const basePackages = [
+  'base-files',
+  'ca-certificates',
+  'libatomic1',
+  'libc6',
+  'libgcc-s1',
+  'libstdc++6',
+  'netbase',
+]
+export const initPackages = ['tini']
+
+/** Who the agents and the apps run as. */
+export const user = 65532
+
+// Small parts of glibc that Node does not link and native addons still name.
+const addonLibraries = ['libresolv.so.2', 'librt.so.1', 'libutil.so.1']
+
+/** A program of the sysroot, run with the sysroot's own loader and libraries: this machine's have no part in it. */
+export async function runInSysroot(sysroot: string, machine: Machine, args: readonly string[]): Promise<string> {
+  const folders = libraryFolders(sysroot, machine)
+  const loader = await findLibrary(folders, basename(machine.loader))
+  const { stdout } = await execa(loader, ['--inhibit-cache', '--library-path', folders.join(':'), ...args])
+  return stdout
+}
+
+/** The layer under both images: the C and C++ libraries, certificates, the names of users and services, and Node. */
+export async function baseEntries(
+  sysroot: string,
+  machine: Machine,
+  node: { readonly binary: string; readonly license: string },
+  controls: ReadonlyMap<string, string>,
+): Promise<Entry[]> {
+  const libraries = await linkedLibraries(sysroot, machine, node.binary)
+  const loader = await findLibrary(libraryFolders(sysroot, machine), basename(machine.loader))
+  return [
+    fileEntry('usr/local/bin/node', node.binary, 0o755),
+    fileEntry('usr/share/doc/nodejs/copyright', node.license),
+    fileEntry(machine.loader, loader, 0o755),
+    ...[...libraries].map(([name, file]) => fileEntry(`usr/lib/${machine.triplet}/${name}`, file)),
+    fileEntry('etc/ssl/certs/ca-certificates.crt', await certificates(sysroot)),
+    textEntry(
+      'etc/passwd',
+      users((name, id, home) => `${name}:x:${id}:${id}:${name}:${home}:/sbin/nologin`),
+    ),
+    textEntry(
+      'etc/group',
+      users((name, id) => `${name}:x:${id}:`),
+    ),
+    textEntry(
+      'etc/nsswitch.conf',
+      'passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n',
+    ),
+    ...['protocols', 'services'].map((name) => fileEntry(`etc/${name}`, join(sysroot, 'etc', name))),
+    fileEntry('etc/os-release', await realpath(join(sysroot, 'usr/lib/os-release'))),
+    fileEntry('etc/debian_version', join(sysroot, 'etc/debian_version')),
+    folderEntry('tmp', 0o1777),
+    ...(await packageEntries(sysroot, basePackages, controls)),
+    ...(await commonLicenses(sysroot)),
+  ]
+}
+
+/** PID 1 of the image for apps: it reaps what an app leaves behind, which Node does not. */
+export async function initEntries(sysroot: string, controls: ReadonlyMap<string, string>): Promise<Entry[]> {
+  return [
+    fileEntry('usr/local/bin/tini', join(sysroot, 'usr/bin/tini-static'), 0o755),
+    ...(await packageEntries(sysroot, initPackages, controls)),
+  ]
+}
+
+/** The bundled commands at /aether, as `bundle.ts` laid them out. */
+export function agentEntries(bundle: string, files: readonly string[]): Entry[] {
+  return [...new Set(files)].map((path) =>
+    fileEntry(`aether/${path}`, join(bundle, path), path.startsWith('bin/') ? 0o755 : 0o644),
+  )
+}
+
+/** Where a pod mounts its volumes: the root is read-only, so the folders have to be there. */
+export function mountPoints(...paths: readonly string[]): Entry[] {
+  return paths.map((path) => folderEntry(path, 0o755, user))
+}
+
+function libraryFolders(sysroot: string, machine: Machine): string[] {
+  return ['lib', 'usr/lib'].map((folder) => join(sysroot, folder, machine.triplet))
+}
+
+async function findLibrary(folders: readonly string[], name: string): Promise<string> {
+  for (const folder of folders) {
+    if (existsSync(join(folder, name))) return realpath(join(folder, name))
+  }
+  throw new Error(`no unpacked package has the library ${name}: build with --refresh`)
+}
+
+/** Library name to file, of all that the binary links, from the sysroot alone. */
+async function linkedLibraries(sysroot: string, machine: Machine, binary: string): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  const folders = libraryFolders(sysroot, machine)
+  for (const name of addonLibraries) found.set(name, await findLibrary(folders, name))
+  for (const line of (await runInSysroot(sysroot, machine, ['--list', binary])).split('\n')) {
+    const name = /^\s*(\S+) => /.exec(line)?.[1]
+    if (name !== undefined && basename(name) !== basename(machine.loader))
+      found.set(name, await findLibrary(folders, name))
+  }
+  return found
+}
+
+/** Mozilla's certificates as the package has them, in the order of their names: not what this machine trusts. */
+async function certificates(sysroot: string): Promise<Uint8Array> {
+  const folder = join(sysroot, 'usr/share/ca-certificates/mozilla')
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.crt')).toSorted()
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
+  return Buffer.from(texts.map((text) => `${text.trim()}\n`).join(''))
+}
+
+function users(line: (name: string, id: number, home: string) => string): string {
+  const all = [line('root', 0, '/root'), line('nobody', 65534, '/nonexistent'), line('nonroot', user, '/workspace')]
+  return `${all.join('\n')}\n`
+}
+
+/** The licence of each package, and what scanners read to know what is inside. */
+async function packageEntries(
+  sysroot: string,
+  names: readonly string[],
+  controls: ReadonlyMap<string, string>,
+): Promise<Entry[]> {
+  const entries = names.map(async (name) => [
+    fileEntry(`usr/share/doc/${name}/copyright`, await realpath(join(sysroot, 'usr/share/doc', name, 'copyright'))),
+    textEntry(`var/lib/dpkg/status.d/${name}`, controls.get(name) ?? ''),
+  ])
+  return (await Promise.all(entries)).flat()
+}
+
+/** The full texts that the copyright files point to. */
+async function commonLicenses(sysroot: string): Promise<Entry[]> {
+  const folder = join(sysroot, 'usr/share/common-licenses')
+  const names = await readdir(folder)
+  return Promise.all(
+    names.map(async (name) => fileEntry(`usr/share/common-licenses/${name}`, await realpath(join(folder, name)))),
+  )
+}

@@ -1,0 +1,74 @@
+// An agent as a process of its own: its marker lines as they come, its whole log in a file.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { type Marker, parseMarker } from '@aether/contract/markers'
+
+export interface Agent {
+  readonly name: string
+  readonly logFile: string
+  /** Resolves with the first marker from now on that `wanted` takes; rejects when the process ends first. */
+  nextMarker(wanted: (marker: Marker) => boolean): Promise<Marker>
+  /** Resolves with the exit code. */
+  readonly exited: Promise<number>
+  stop(): Promise<void>
+}
+
+const agents = fileURLToPath(new URL('../../agents/', import.meta.url))
+
+/** Starts agents/<name>/main.ts with this environment on top of ours; `onLine` gets each line of its output. */
+export function startAgent(
+  name: string,
+  logDir: string,
+  env: Readonly<Record<string, string>>,
+  onLine: (line: string) => void = () => {},
+): Agent {
+  const logFile = join(logDir, `${name}.log`)
+  const log = createWriteStream(logFile, { flags: 'a' })
+  const waiting = new Set<(marker: Marker) => void>()
+  const child = spawn(process.execPath, [join(agents, name, 'main.ts')], {
+    env: { ...inherited(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream }).on('line', (line) => {
+      log.write(`${line}\n`)
+      onLine(line)
+      const marker = parseMarker(line)
+      if (marker !== undefined) for (const take of waiting) take(marker)
+    })
+  const exited = new Promise<number>((resolve) => {
+    child.once('close', (code) => resolve(code ?? 1))
+  })
+  return {
+    name,
+    logFile,
+    exited,
+    nextMarker(wanted) {
+      return new Promise((resolve, reject) => {
+        const take = (marker: Marker) => {
+          if (!wanted(marker)) return
+          waiting.delete(take)
+          resolve(marker)
+        }
+        waiting.add(take)
+        void exited.then((code) => reject(new Error(`${name} ended with code ${code}; its log is ${logFile}`)))
+      })
+    },
+    stop: () => stop(child, exited),
+  }
+}
+
+async function stop(child: ChildProcess, exited: Promise<number>): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+  await exited
+}
+
+/** Our environment without settings of agents: what is in a person's shell must not change the demo. */
+function inherited(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('AETHER_') && name !== 'PORT'),
+  )
+}

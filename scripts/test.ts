@@ -1,0 +1,57 @@
+// npm test and npm run e2e: runs the test files and ends with one line `N passed, N failed`, N counting assertions.
+import { glob, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { execa } from 'execa'
+
+const { values, positionals } = parseArgs({
+  options: { e2e: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
+const folder = await mkdtemp(join(tmpdir(), 'aether-test-'))
+try {
+  if (values.e2e && process.env.KUBECONFIG === undefined) throw new Error('KUBECONFIG is unset: name a cluster in it')
+  const files = positionals.length > 0 ? positionals : await listTests(values.e2e ? '**/*.e2e.ts' : '**/*.test.ts')
+  const report = join(folder, 'report.tap')
+  // Against a cluster one file at a time: its machine is small, and figures are taken.
+  const limits = values.e2e ? ['--jobs=1', '--timeout=900'] : [`--jobs=${availableParallelism()}`, '--timeout=180']
+  const { exitCode } = await execa('tap', ['run', ...limits, '--reporter=terse', `--output-file=${report}`, ...files], {
+    stdio: 'inherit',
+    reject: false,
+  })
+  const { passed, failed } = countAssertions(await readFile(report, 'utf8').catch(() => ''))
+  const isGreen = exitCode === 0 && passed > 0
+  console.log(`${passed} passed, ${isGreen ? failed : Math.max(1, failed)} failed`)
+  process.exitCode = isGreen && failed === 0 ? 0 : 1
+} catch (error) {
+  console.error(`test: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
+} finally {
+  await rm(folder, { recursive: true, force: true })
+}
+
+async function listTests(pattern: string): Promise<readonly string[]> {
+  const found: string[] = []
+  for await (const file of glob(pattern, { exclude: ['**/node_modules/**', '**/dist/**', '.tap/**'] })) found.push(file)
+  return found.toSorted()
+}
+
+/** Leaves of the TAP tree: a test point that sums up a subtest is no assertion of its own. */
+function countAssertions(tap: string): { readonly passed: number; readonly failed: number } {
+  let passed = 0
+  let failed = 0
+  let depthBefore = 0
+  for (const line of tap.split('\n')) {
+    const point = /^( *)(not )?ok \d+/.exec(line)
+    if (point === null) continue
+    const depth = (point[1] ?? '').length
+    // A subtest's points come before its own, and deeper.
+    const isLeaf = depth >= depthBefore
+    depthBefore = depth
+    if (!isLeaf) continue
+    if (point[2] === undefined) passed++
+    else failed++
+  }
+  return { passed, failed }
+}
