@@ -46,8 +46,7 @@ export function awaitVerdict(
 ): Promise<ReasonError | undefined> {
   return new Promise((resolve, reject) => {
     let deadline: number | undefined
-    let reading = false
-    const watching = watchFolder(runDir, 250, () => void look())
+    const watching = watchFolder(runDir, 250, look)
     const abort = () => end(() => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted')))
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
@@ -58,10 +57,7 @@ export function awaitVerdict(
       settle()
     }
     async function look(): Promise<void> {
-      if (reading) return
-      reading = true
       const state = await readSupervisorState(runDir)
-      reading = false
       if (state === undefined) return
       deadline ??= performance.now() + timeoutMs
       const verdict = verdictOf(state, activation)

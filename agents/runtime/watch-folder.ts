@@ -5,12 +5,29 @@ export interface FolderWatch {
   close(): void
 }
 
-/** Calls `look` soon after each change, at each interval, and once at the start. The folder may come later. */
-export function watchFolder(path: string, intervalMs: number, look: () => void): FolderWatch {
+/**
+ * Calls `look` at the start, soon after each change, and at each interval; one call at a time, and once more where
+ * something changed during it. The folder may come later. `look` must not reject.
+ */
+export function watchFolder(path: string, intervalMs: number, look: () => Promise<void>): FolderWatch {
   let watcher: FSWatcher | undefined
-  const begin = () => {
+  let looking = false
+  let again = false
+  let closed = false
+
+  async function changed(): Promise<void> {
+    again = true
+    if (looking) return
+    looking = true
+    while (again && !closed) {
+      again = false
+      await look()
+    }
+    looking = false
+  }
+  function begin(): void {
     try {
-      watcher ??= watch(path, { persistent: false }, look).on('error', () => {
+      watcher ??= watch(path, { persistent: false }, () => void changed()).on('error', () => {
         watcher?.close()
         watcher = undefined
       })
@@ -20,12 +37,13 @@ export function watchFolder(path: string, intervalMs: number, look: () => void):
   }
   const interval = setInterval(() => {
     begin()
-    look()
+    void changed()
   }, intervalMs)
   begin()
-  look()
+  void changed()
   return {
     close() {
+      closed = true
       clearInterval(interval)
       watcher?.close()
     },

@@ -14,7 +14,7 @@ export function askApp({ port, readyPath }: AppAddress, timeoutMs: number): Prom
 
 function answersWell(port: number, path: string, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const signal = AbortSignal.timeout(timeoutMs)
+    const signal = AbortSignal.timeout(Math.ceil(timeoutMs))
     const asked = request(
       { host: '127.0.0.1', port, path, agent: false, signal, headers: { 'user-agent': 'aether-supervisor' } },
       (response) => {

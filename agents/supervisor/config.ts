@@ -59,7 +59,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
       'AETHER_DRAIN_MAX_MS',
       1500,
       { min: 0, max: 600_000 },
-      'Before SIGTERM: longest wait for a readiness probe to see the pod unready; 0 does not drain.',
+      'Before SIGTERM: longest wait for a readiness probe to see the pod unready (when the pod ends: the wait itself); 0 does not drain.',
     ),
     propagationMs: read.integer(
       'AETHER_PROPAGATION_MS',

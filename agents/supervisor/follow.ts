@@ -14,26 +14,17 @@ const intervalMs = 1000
 export function createFollower(workspace: string, onActivation: (activation: Activation) => void): Part {
   let close = () => {}
   let last = 0
-  let reading = false
-  let again = false
 
   async function look(): Promise<void> {
-    again = reading
-    if (reading) return
-    reading = true
-    do {
-      again = false
-      const found = await readWanted(workspace)
-      if (found === undefined || found.id === last) continue
-      last = found.id
-      onActivation(found)
-    } while (again)
-    reading = false
+    const found = await readWanted(workspace)
+    if (found === undefined || found.id === last) return
+    last = found.id
+    onActivation(found)
   }
   return {
     name: 'follower',
     start() {
-      close = watchFolder(workspace, intervalMs, () => void look()).close
+      close = watchFolder(workspace, intervalMs, look).close
     },
     stop: () => close(),
   }

@@ -1,4 +1,5 @@
 // Keeps the wanted release running: one loop that looks at what is wanted, what runs and whether it is to end.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Activation } from '@aether/contract/activation'
 import { hexOf } from '@aether/contract/digest'
 import { metrics } from '@aether/contract/metric-names'
@@ -52,7 +53,9 @@ export function createSupervision(config: SwapConfig, verdict: VerdictFile, log:
     kept = undefined
     if (child === undefined) return
     await verdict.publish({ state: 'stopping' })
-    await stopOld(child, gate, config, new AbortController().signal)
+    // The endpoint goes because the pod is deleted, not because a probe failed: time is all there is to wait for.
+    if (child.isAlive()) await sleep(config.drainMaxMs)
+    await child.stop(config.graceMs)
   }
 
   function somethingHappens(): Promise<void> {

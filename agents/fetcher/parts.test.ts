@@ -1,0 +1,56 @@
+import { test } from 'tap'
+import { createDelivery } from './delivery.ts'
+import { createMailbox } from './mailbox.ts'
+import { retryDelayMs } from './retry.ts'
+
+const never = new AbortController().signal
+
+await test('the mailbox holds the last value only, and takes no news for none', async (t) => {
+  const mailbox = createMailbox<string>((a, b) => a === b)
+  mailbox.put('a')
+  mailbox.put('b')
+  t.equal(await mailbox.take(0, never), 'b')
+  mailbox.put('b')
+  t.equal(await mailbox.take(5, never), undefined, 'the same again is no news')
+  const waiting = mailbox.take(Number.POSITIVE_INFINITY, never)
+  mailbox.put('c')
+  t.equal(await waiting, 'c')
+})
+
+await test('what arrives while a value is worked on is seen, also between taking and looking', async (t) => {
+  const mailbox = createMailbox<string>((a, b) => a === b)
+  mailbox.put('a')
+  await mailbox.take(0, never)
+  t.notOk(mailbox.arrival().aborted)
+  const before = mailbox.arrival()
+  mailbox.put('b')
+  t.ok(before.aborted)
+  t.ok(mailbox.arrival().aborted, 'until it is taken')
+  await mailbox.take(0, never)
+  t.notOk(mailbox.arrival().aborted)
+})
+
+await test('an end that is asked for ends the wait', async (t) => {
+  const stop = new AbortController()
+  const waiting = createMailbox<string>(() => false).take(Number.POSITIVE_INFINITY, stop.signal)
+  stop.abort()
+  t.equal(await waiting, undefined)
+})
+
+await test('retries grow to five seconds with jitter, then come once a minute; some wait for annotations', async (t) => {
+  t.same(
+    [1, 2, 3, 4, 5, 8].map((n) => retryDelayMs('backoff', n, 1)),
+    [500, 1000, 2000, 4000, 5000, 5000],
+  )
+  t.equal(retryDelayMs('backoff', 1, 0), 250)
+  t.equal(retryDelayMs('backoff', 9, 1), 60_000)
+  t.equal(retryDelayMs('slow', 1, 1), 60_000)
+  t.equal(retryDelayMs('annotation', 1, 1), Number.POSITIVE_INFINITY)
+})
+
+await test('two deliveries are the same when nothing of ours was written between them', async (t) => {
+  const key = (all: Record<string, string>) => createDelivery(all, 0).key
+  t.equal(key({ 'aether.dev/digest': 'x', other: '1' }), key({ other: '2', 'aether.dev/digest': 'x' }))
+  t.not(key({ 'aether.dev/digest': 'x' }), key({ 'aether.dev/digest': 'x', 'aether.dev/build-time': 'now' }))
+  t.match(createDelivery({ 'aether.dev/digest': 'x' }, 0).fault, { reason: 'target', detail: 'digest_malformed' })
+})

@@ -1,0 +1,95 @@
+// init-fetch as a process: one pass, an exit code for each reason, and the reason in the termination message.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { annotations } from '@aether/contract/annotations'
+import { layoutOf } from '@aether/contract/layout'
+import { formatPodinfo } from '@aether/contract/podinfo'
+import { type Reason, reasons } from '@aether/contract/reasons'
+import { readActivation, readCurrent } from '@aether/release/activate'
+import { createArtifactServer, createSigner, digestOf } from '@aether/release/test-kit'
+import { entry } from '@aether/release/test-tar'
+import { startProcess } from '@aether/runtime/test-process'
+import { type Test, test } from 'tap'
+
+const main = fileURLToPath(new URL('main.ts', import.meta.url))
+
+async function createWorld(t: Test) {
+  const root = t.testdir({ data: {}, 'termination-log': '' })
+  const layout = layoutOf(join(root, 'data'))
+  const server = await createArtifactServer(t)
+  const signer = createSigner()
+  const bytes = gzipSync(Buffer.concat([entry({ name: 'server.js' }, 'one'), Buffer.alloc(1024)]))
+  const digest = digestOf(bytes)
+  server.routes.set('/one', bytes)
+  const good = {
+    [annotations.digest]: digest,
+    [annotations.artifactUrl]: server.url('/one'),
+    [annotations.signature]: signer.sign(digest),
+  }
+  return {
+    layout,
+    server,
+    good,
+    digest,
+    async run(all: Readonly<Record<string, string>>, env: Readonly<Record<string, string>> = {}) {
+      writeFileSync(join(root, 'annotations'), formatPodinfo(all))
+      const process = startProcess(t, main, {
+        AETHER_DATA_DIR: layout.root,
+        AETHER_ANNOTATIONS_FILE: join(root, 'annotations'),
+        AETHER_TERMINATION_LOG: join(root, 'termination-log'),
+        AETHER_PUBKEY: signer.publicPem,
+        ...env,
+      })
+      const code = await process.exited
+      const left: unknown = JSON.parse(readFileSync(join(root, 'termination-log'), 'utf8') || '{}')
+      return { code, left, lines: process.lines }
+    },
+  }
+}
+
+await test('brings the release of the annotations, and downloads nothing when it is there already', async (t) => {
+  const world = await createWorld(t)
+  t.equal((await world.run(world.good)).code, 0)
+  t.equal(await readCurrent(world.layout), world.digest)
+  t.equal((await world.run(world.good)).code, 0)
+  t.equal(world.server.asked.length, 1)
+  t.match(await readActivation(world.layout), { id: 1, digest: world.digest, previous: null })
+})
+
+await test('each reason has its exit code, and is left where Kubernetes shows it', async (t) => {
+  const world = await createWorld(t)
+  const missing: Record<string, string> = { ...world.good }
+  delete missing[annotations.signature]
+  const cases: readonly (readonly [Reason, Readonly<Record<string, string>>, RegExp])[] = [
+    ['target', {}, /annotate its template/],
+    ['target', { ...world.good, [annotations.digest]: 'sha256:1' }, /aether\.dev\/digest/],
+    ['signature', missing, /aether\.dev\/signature is missing/],
+    ['signature', { ...world.good, [annotations.signature]: '1'.repeat(128) }, /does not hold/],
+    ['download', { ...world.good, [annotations.artifactUrl]: world.server.url('/none') }, /404/],
+    ['download', { ...world.good, [annotations.artifactUrl]: 'http://127.0.0.1:1/one' }, /cannot be reached/],
+  ]
+  for (const [reason, all, message] of cases) {
+    const { code, left, lines } = await world.run(all)
+    t.equal(code, reasons[reason].exitCode, reason)
+    t.match(left, { reason, message })
+    t.ok(lines.some((line) => line.startsWith(`REFRESH_FAIL app=app reason=${reason} ms=`)))
+    t.equal(await readCurrent(world.layout), null)
+    t.same(reason === 'target' ? [] : readdirSync(world.layout.lock), [], 'the volume is free again')
+  }
+})
+
+await test('a key that may not be trusted, and a wrong setting, are said before anything is asked for', async (t) => {
+  const world = await createWorld(t)
+  const weak = await world.run(world.good, { AETHER_PUBKEY: `01${'00'.repeat(31)}` })
+  t.equal(weak.code, reasons.key.exitCode)
+  t.match(weak.lines.join('\n'), /AETHER_PUBKEY holds a key of small or mixed order/)
+  const short = await world.run(world.good, { AETHER_PUBKEY: 'abcd' })
+  t.equal(short.code, reasons.key.exitCode)
+  t.match(short.lines.join('\n'), /a key of 2 bytes: an ed25519 public key has 32/)
+  const wrong = await world.run(world.good, { AETHER_REQUIRE_SIGNATURE: 'maybe', AETHER_MAX_ENTRIES: 'many' })
+  t.equal(wrong.code, 2)
+  t.match(wrong.lines.join('\n'), /2 faults[^]*AETHER_REQUIRE_SIGNATURE[^]*AETHER_MAX_ENTRIES/)
+  t.equal(world.server.asked.length, 0)
+})

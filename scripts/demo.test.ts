@@ -1,0 +1,110 @@
+// npm start as a person runs it.
+import { spawn } from 'node:child_process'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type Test, test } from 'tap'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** The demo with a temporary folder of its own, so that what it leaves there can be seen. */
+function startDemo(t: Test, args: readonly string[]) {
+  const temporary = mkdtempSync(join(tmpdir(), 'aether-demo-test-'))
+  let output = ''
+  // Through env, because the test runner puts its loaders into every Node that it starts.
+  const child = spawn(
+    'env',
+    [
+      '-i',
+      `PATH=${process.env.PATH}`,
+      `TMPDIR=${temporary}`,
+      'NO_COLOR=1',
+      process.execPath,
+      'scripts/demo/main.ts',
+      ...args,
+    ],
+    { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (piece: string) => {
+      output += piece
+    })
+  const exited = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)))
+  t.teardown(async () => {
+    child.kill('SIGTERM')
+    await exited
+    rmSync(temporary, { recursive: true })
+  })
+  return {
+    temporary,
+    exited,
+    output: () => output,
+    end: () => child.kill('SIGTERM'),
+    async shows(text: RegExp): Promise<RegExpExecArray> {
+      for (let tries = 0; tries < 3000; tries++) {
+        const found = text.exec(output)
+        if (found !== null) return found
+        await sleep(10)
+      }
+      throw new Error(`${text} was not shown in:\n${output}`)
+    },
+  }
+}
+
+await test('shows v1, v2 and the refusal of a tampered v3, counts honestly, and leaves nothing behind', async (t) => {
+  const demo = startDemo(t, [])
+  t.equal(await demo.exited, 0, demo.output())
+  const output = demo.output()
+  t.match(output, /"hello from 1\.0\.0"[^]*"hello from 2\.0\.0" \d+ ms after the annotation/)
+  t.match(output, /refused +reason=checksum[^]*still "hello from 2\.0\.0"/)
+  const [, answered, failed, during, otherwise] =
+    /(\d+) requests answered, (\d+) failed: (\d+) while .*?, (\d+) otherwise/.exec(output) ?? []
+  t.ok(Number(answered) > 100, `${answered} answered`)
+  t.equal(Number(during) + Number(otherwise), Number(failed))
+  t.equal(otherwise, '0', 'no request fails but while the process is replaced')
+  t.notMatch(output, '\u001b', 'NO_COLOR is kept')
+  t.same(readdirSync(demo.temporary), [])
+})
+
+await test('--keep leaves it running, and what it says to type publishes the next version', async (t) => {
+  const demo = startDemo(t, ['--keep'])
+  const [, url = ''] = await demo.shows(/the app +(http\S+)/)
+  const [, folder = ''] = await demo.shows(/npm run publish-demo -- (\S+)/)
+  await demo.shows(/Ctrl-C/)
+  const manifest = join(folder, 'app', 'package.json')
+  writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('3.0.0', '4.0.0'))
+  const publish = spawn(
+    'env',
+    ['-i', `PATH=${process.env.PATH}`, process.execPath, 'scripts/demo/publish-next.ts', folder],
+    { cwd: root },
+  )
+  t.equal(await new Promise((resolve) => publish.once('exit', resolve)), 0)
+  let answer = ''
+  for (let tries = 0; tries < 1000 && !answer.includes('4.0.0'); tries++) {
+    await sleep(10)
+    answer = await fetch(url).then(
+      (response) => response.text(),
+      () => '',
+    )
+  }
+  t.equal(answer, 'hello from 4.0.0\n')
+  demo.end()
+  t.equal(await demo.exited, 0)
+  t.ok(existsSync(join(folder, 'fetcher.log')), 'the folder is kept')
+  await t.rejects(fetch(url), 'nothing is left running')
+})
+
+await test('a command that is not known is said plainly', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'aether-run-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  cpSync(join(root, 'scripts', 'run.mjs'), join(folder, 'scripts', 'run.mjs'))
+  const unknown = spawn(process.execPath, [join(folder, 'scripts', 'run.mjs'), 'dance'])
+  let said = ''
+  unknown.stderr.setEncoding('utf8').on('data', (piece: string) => {
+    said += piece
+  })
+  t.equal(await new Promise((resolve) => unknown.once('close', resolve)), 2)
+  t.match(said, 'there is no command "dance"; there are: start')
+})
