@@ -47,7 +47,7 @@ export function startAgent(
     logFile,
     exited,
     nextMarker(wanted) {
-      return new Promise((resolve, reject) => {
+      const found = new Promise<Marker>((resolve, reject) => {
         const take = (marker: Marker) => {
           if (!wanted(marker)) return
           waiting.delete(take)
@@ -56,6 +56,9 @@ export function startAgent(
         waiting.add(take)
         void exited.then((code) => reject(new Error(`${name} ended with code ${code}; its log is ${logFile}`)))
       })
+      // It may be asked for before it is awaited; an end in between is told to whoever awaits it, if anybody does.
+      found.catch(() => {})
+      return found
     },
     stop: () => stop(child, exited),
   }

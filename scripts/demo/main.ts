@@ -23,17 +23,29 @@ const { values } = parseArgs({ options: { keep: { type: 'boolean', default: fals
 /** Before, between and after the swaps, so that what goes on undisturbed is counted too. */
 const steadyMs = 1000
 const cleanups: (() => void | Promise<void>)[] = []
+let isEnding = false
+process.once('SIGINT', () => void end(130))
+process.once('SIGTERM', () => void end(143))
 try {
-  process.exitCode = await tell(values.keep)
+  await tell(values.keep)
+  await end(0)
 } catch (error) {
-  plain(bad(`\nThe demo stopped: ${error instanceof Error ? error.message : String(error)}`))
-  process.exitCode = 1
-} finally {
-  for (const clean of cleanups.toReversed()) await clean()
+  if (!isEnding) plain(bad(`\nThe demo stopped: ${error instanceof Error ? error.message : String(error)}`))
+  await end(1)
 }
 
-async function tell(keep: boolean): Promise<number> {
-  const folder = await makeDemoFolder(await mkdtemp(join(tmpdir(), 'aether-demo-')))
+/** Stops what was started, the last first, and ends the process. */
+async function end(code: number): Promise<void> {
+  if (isEnding) return
+  isEnding = true
+  for (let clean = cleanups.pop(); clean !== undefined; clean = cleanups.pop()) await clean()
+  process.exit(code)
+}
+
+async function tell(keep: boolean): Promise<void> {
+  const root = await mkdtemp(join(tmpdir(), 'aether-demo-'))
+  if (!keep) cleanups.push(() => rm(root, { recursive: true, force: true }))
+  const folder = await makeDemoFolder(root)
   const server = await serveFolder(folder.artifacts)
   cleanups.push(() => server.close())
   await writeFile(folder.address, server.url)
@@ -42,8 +54,7 @@ async function tell(keep: boolean): Promise<number> {
   await makeKeys(folder)
   await writeVersion(folder, '1.0.0')
   await annotate(folder, await publishVersion(folder, 'v1'))
-  const pod = await startPod(folder)
-  cleanups.push(pod.supervisor.stop, pod.fetcher.stop)
+  const pod = await startPod(folder, (agent) => cleanups.push(agent.stop))
   const load = beginLoad(pod)
   await sleep(steadyMs)
 
@@ -59,9 +70,7 @@ async function tell(keep: boolean): Promise<number> {
   await load.stop()
   showFigures(swap, load.counts())
 
-  if (keep) await keepRunning(folder.root, pod.url)
-  else cleanups.unshift(() => rm(folder.root, { recursive: true, force: true }))
-  return 0
+  if (keep) await keepRunning(root, pod.url)
 }
 
 function showFigures({ marker, totalMs, failed }: Swap, all: { answered: number; failed: number }): void {
@@ -93,6 +102,7 @@ async function keepRunning(root: string, url: string): Promise<void> {
                  npm run publish-demo -- ${root}
   the agents     tail -f ${join(root, 'fetcher.log')} ${join(root, 'supervisor.log')}
 Ctrl-C ends it and keeps the folder.`)
+  process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM')
   await new Promise<void>((resolve) => {
     process.once('SIGINT', () => resolve())
     process.once('SIGTERM', () => resolve())

@@ -52,7 +52,8 @@ export async function publishVersion(folder: DemoFolder, name: string): Promise<
   return published
 }
 
-export async function startPod(folder: DemoFolder): Promise<Pod> {
+/** `started` is told of each agent at once, so that it can be stopped whatever comes. */
+export async function startPod(folder: DemoFolder, started: (agent: Agent) => void): Promise<Pod> {
   const port = await freePort()
   const env = {
     AETHER_APP: 'hello',
@@ -72,12 +73,15 @@ export async function startPod(folder: DemoFolder): Promise<Pod> {
     PORT: String(port),
   }
   const init = startAgent('init-fetch', folder.root, env)
+  started(init)
   const code = await init.exited
   if (code !== 0) throw new Error(`init-fetch ended with code ${code}; its log is ${init.logFile}`)
   say('init', 'init-fetch verified the signature, downloaded, verified the sha256 and unpacked it')
   const fetcher = startAgent('fetcher', folder.root, env)
+  started(fetcher)
   const serving = fetcher.nextMarker((marker) => marker.kind === 'ok')
   const supervisor = startAgent('supervisor', folder.root, env)
+  started(supervisor)
   await serving
   const url = `http://127.0.0.1:${port}/`
   say('serving', `the supervisor runs the app at ${url}: ${good(JSON.stringify(await firstLine(url)))}`)
