@@ -13,8 +13,8 @@ export function createSigningPair(): SigningPair {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   return {
     privateKey,
-    publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicPem: publicKey.export({ type: 'spki', format: 'pem' }),
+    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }),
   }
 }
 

@@ -12,6 +12,7 @@ export interface VolumeLayout {
   /** One record a release: written before the release gets its name, so a release with no record is not trusted. */
   readonly complete: string
   readonly state: string
+  /** Folder of the sockets by which one writer at a time is found (release/lock.ts). */
   readonly lock: string
 }
 

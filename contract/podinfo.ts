@@ -20,8 +20,11 @@ export function formatPodinfo(annotations: Readonly<Record<string, string>>): st
 const escapes: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', a: '\x07', b: '\b', f: '\f', v: '\v' }
 
 function unquote(quoted: string): string {
-  return quoted.replaceAll(/\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))/gs, (_, x, u, long, one: string) => {
-    const hex: string | undefined = x ?? u ?? long
-    return hex === undefined ? (escapes[one] ?? one) : String.fromCodePoint(Number.parseInt(hex, 16))
-  })
+  return quoted.replaceAll(
+    /\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U(00(?:0[0-9a-f]|10)[0-9a-f]{4})|(.))/gs,
+    (_, x, u, long, one: string) => {
+      const hex: string | undefined = x ?? u ?? long
+      return hex === undefined ? (escapes[one] ?? one) : String.fromCodePoint(Number.parseInt(hex, 16))
+    },
+  )
 }

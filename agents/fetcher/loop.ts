@@ -49,7 +49,7 @@ export function createLoop(options: LoopOptions): Part {
       if (taken !== undefined) failures = 0
       else if (pending !== undefined) pending = { ...pending, at: performance.now() } // tried again: timed from here
       pending = taken ?? pending
-      const failure = pending === undefined ? undefined : await attempt(pending)
+      const failure = pending === undefined ? undefined : await attempt(pending).catch(toReasonError)
       failures = failure === undefined ? 0 : failures + 1
       waitMs =
         failure === undefined
@@ -155,10 +155,9 @@ export function createLoop(options: LoopOptions): Part {
 
   /** The release did not come up: `current` goes back to the last good one, and the digest waits for new annotations. */
   async function takeBack(refused: ReasonError, activation: Activation, delivery: Delivery): Promise<ReasonError> {
-    const good =
-      state.lastDigest === null || refused.reason === 'timeout'
-        ? undefined
-        : await findRelease(layout, state.lastDigest)
+    // No verdict is none against the release either: it is waited for again.
+    if (refused.reason === 'timeout') return failed(refused, delivery)
+    const good = state.lastDigest === null ? undefined : await findRelease(layout, state.lastDigest)
     let reported = activation.id
     if (good !== undefined && good.digest !== activation.digest)
       reported = (await activate(good, layout, servedTarget(state)?.commit ?? null, () => new Date())).id

@@ -42,15 +42,17 @@ export async function installRelease(staged: Staged, layout: VolumeLayout): Prom
   try {
     await mkdir(layout.releases, { recursive: true })
     await mkdir(layout.complete, { recursive: true })
-    await writeFileAtomic(recordPath(layout, digest), `${JSON.stringify({ digest, files, bytes })}\n`) // 2
-    // A folder of that name without a record is what a crash left; it goes the way of all staging.
+    // A folder of that name has no record, or it would be in use; it goes before there is one.
     if (await exists(path)) await rename(path, join(layout.staging, `${releaseName(digest)}-${randomUUID()}`))
+    await writeFileAtomic(recordPath(layout, digest), `${JSON.stringify({ digest, files, bytes })}\n`) // 2
     await rename(staged.folder, path) // 3
     await syncFolder(layout.releases) // 4
     return { digest, [complete]: true }
   } catch (error) {
+    const reason = await toDiskError(error, layout.root)
     await rm(staged.folder, { recursive: true, force: true })
-    throw await toDiskError(error, layout.root)
+    await rm(recordPath(layout, digest), { force: true })
+    throw reason
   }
 }
 

@@ -4,7 +4,8 @@ import { ReasonError, refusal } from '@aether/contract/reasons'
 
 /** The error with its reason where it is about the volume; any other as it is. Both kinds of full are ENOSPC: statfs tells. */
 export async function toDiskError(error: unknown, path: string): Promise<unknown> {
-  if (error instanceof ReasonError || !(error instanceof Error) || !('code' in error)) return error
+  if (error instanceof ReasonError || !(error instanceof Error) || !('code' in error) || typeof error.code !== 'string')
+    return error
   const options = { cause: error }
   if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
     const noInodes = await statfs(path).then(
@@ -25,7 +26,9 @@ export async function toDiskError(error: unknown, path: string): Promise<unknown
           options,
         )
   }
-  if (error.code === 'EROFS' || error.code === 'EACCES' || error.code === 'EPERM')
+  // Node's recursive mkdir says ENOENT where the volume is read-only.
+  const noFolder = error.code === 'ENOENT' && 'syscall' in error && error.syscall === 'mkdir'
+  if (error.code === 'EROFS' || error.code === 'EACCES' || error.code === 'EPERM' || noFolder)
     return refusal(
       'read_only',
       'volume',

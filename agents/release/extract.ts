@@ -28,13 +28,15 @@ export async function extractArtifact(
   const folder = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
   const unpacker = createUnpacker(folder, limits)
   try {
-    await mkdir(folder, { recursive: true })
+    await mkdir(folder, { recursive: true, mode: 0o755 })
     const held = await stream.drain((chunk) => unpacker.write(chunk))
     const unpacked = await unpacker.end()
     return { ...unpacked, folder, digest: held.signed.target.digest, held, [staged]: true }
   } catch (error) {
+    stream.cancel()
     unpacker.abandon()
+    const reason = await toDiskError(error, layout.root) // asked while the volume is still as full as it was
     await rm(folder, { recursive: true, force: true })
-    throw await toDiskError(error, layout.root)
+    throw reason
   }
 }

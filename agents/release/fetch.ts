@@ -26,6 +26,8 @@ export interface Held {
 export interface ArtifactStream {
   /** Reads to the end and answers the proof; `take` gets each chunk. What `take` throws waits until the digest is known. */
   drain(take: (chunk: Uint8Array) => void | Promise<void>): Promise<Held>
+  /** Lets go of the connection; for who does not drain to the end. */
+  cancel(): void
 }
 
 const maxRedirects = 5
@@ -65,6 +67,7 @@ export async function fetchArtifact(
       if (fault !== undefined) throw fault
       return { signed, bytes, [held]: true }
     },
+    cancel: () => void body.on('error', () => {}).destroy(),
   }
 }
 

@@ -1,45 +1,56 @@
-// One writer of the volume at a time: whoever listens on the socket file `lock` holds it. The kernel lets go of it when
-// its process ends, however it ends, and it needs no process ids, which mean nothing across containers.
-import { mkdir, open, rm } from 'node:fs/promises'
+// One writer of the volume at a time. Whoever wants it
+//  1 listens on a socket of its own in the folder `lock`
+//  2 asks every other socket there: one that answers holds the volume, or wants it too; one that does not was left by a
+//    process that is gone, because the kernel ends the listening however its process ends
+//  3 withdraws where one answered.
+// Everyone listens before it asks, so no two can hold. No process ids: they mean nothing across containers.
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import type { VolumeLayout } from '@aether/contract/layout'
-import { refusal } from '@aether/contract/reasons'
+import { type ReasonError, refusal } from '@aether/contract/reasons'
 import { toDiskError } from './disk-error.ts'
 
 export interface VolumeLock {
   release(): Promise<void>
 }
 
-/** Throws ReasonError `busy` where another process holds the volume. */
+/** Throws ReasonError `busy` where another process holds the volume, `disk_full` or `read_only` where it takes no socket. */
 export async function lockVolume(layout: VolumeLayout): Promise<VolumeLock> {
   try {
-    await mkdir(layout.root, { recursive: true })
+    await mkdir(layout.lock, { recursive: true })
   } catch (error) {
     throw await toDiskError(error, layout.root)
   }
   // Through the folder's descriptor, because a socket's path may have no more than 107 bytes (unix(7)).
-  const folder = await open(layout.root, 'r')
-  const path = `/proc/self/fd/${folder.fd}/lock`
+  const folder = await open(layout.lock, 'r')
+  const path = (name: string) => `/proc/self/fd/${folder.fd}/${name}`
+  const mine = randomUUID()
   const server = createServer((socket) => socket.destroy())
-  try {
-    await listen(server, path).catch(async (error: unknown) => {
-      if (!isCode(error, 'EADDRINUSE')) throw await toDiskError(error, layout.root)
-      if (await answers(path))
-        throw refusal('busy', 'locked', `another process works on ${layout.root}: two fetchers cannot share a volume`)
-      await rm(path, { force: true })
-      await listen(server, path)
-    })
-  } catch (error) {
+  const release = async () => {
+    await new Promise<void>((resolve) => server.close(() => resolve())) // removes the socket's file too
     await folder.close()
-    throw error
+  }
+  try {
+    await listen(server, path(mine)) // 1
+    for (const name of await readdir(layout.lock)) {
+      if (name === mine) continue
+      if (await answers(path(name))) throw busy(layout) // 3
+      await rm(path(name), { force: true }) // 2
+    }
+    // Who asked between the making of this socket and its listening took it for one left behind.
+    if (!(await readdir(layout.lock)).includes(mine)) throw busy(layout)
+  } catch (error) {
+    const reason = await toDiskError(error, layout.root)
+    await release()
+    throw reason
   }
   server.unref()
-  return {
-    async release() {
-      await new Promise<void>((resolve) => server.close(() => resolve()))
-      await folder.close()
-    },
-  }
+  return { release }
+}
+
+function busy({ root }: VolumeLayout): ReasonError {
+  return refusal('busy', 'locked', `another process works on ${root}: two fetchers cannot share a volume`)
 }
 
 function listen(server: Server, path: string): Promise<void> {
@@ -61,8 +72,4 @@ function answers(path: string): Promise<boolean> {
     })
     socket.once('error', () => resolve(false))
   })
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }

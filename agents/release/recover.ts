@@ -20,6 +20,10 @@ export async function recoverVolume(layout: VolumeLayout): Promise<void> {
       if (digest === current) continue
       if (digest === undefined || !(await findRelease(layout, digest))) await remove(join(layout.releases, name))
     }
+    for (const name of await readdir(layout.complete)) {
+      const digest = digestOfReleaseName(name.replace(/\.json$/, ''))
+      if (digest === undefined || !(await findRelease(layout, digest))) await remove(join(layout.complete, name))
+    }
   } catch (error) {
     throw await toDiskError(error, layout.root)
   }

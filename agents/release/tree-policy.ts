@@ -21,9 +21,12 @@ export interface TreePolicy {
 }
 
 const maxLinkHops = 40 // as the kernel's MAXSYMLINKS, path_resolution(7)
+const maxPathBytes = 3500 // PATH_MAX is 4096, and the path of staging comes before
+const maxLinkSteps = 50_000_000 // names looked up for all links together: seconds, whatever the archive
 
 export function createTreePolicy(limits: TreeLimits): TreePolicy {
   const nodes = new Map<string, Node>()
+  let linkSteps = 0
 
   function admit(path: string, node: Node): void {
     if (nodes.has(path)) throw refusal('extract', 'duplicate', `${show(path)} stands twice in the archive`)
@@ -59,6 +62,13 @@ export function createTreePolicy(limits: TreeLimits): TreePolicy {
         continue
       }
       at.push(name)
+      linkSteps += at.length
+      if (linkSteps > maxLinkSteps)
+        throw refusal(
+          'extract',
+          'limit',
+          `the links of the archive take too long to follow: the last was ${show(path)}`,
+        )
       const node = nodes.get(at.join('/'))
       if (node?.kind !== 'link') continue
       if (++hops > maxLinkHops) return // ELOOP: it leads nowhere
@@ -88,6 +98,8 @@ export function createTreePolicy(limits: TreeLimits): TreePolicy {
           'link_escape',
           `${show(path)} is a symlink to ${show(to)}: only relative ones inside the release are taken`,
         )
+      if (Buffer.byteLength(to) > maxPathBytes)
+        throw refusal('extract', 'limit', `${show(path)} is a symlink to a path of more than ${maxPathBytes} bytes`)
       admit(path, { kind: 'link', to })
       resolve(path, to)
       return path
@@ -128,7 +140,10 @@ function clean(written: string, limits: TreeLimits): string {
   if (parts.some((part) => Buffer.byteLength(part) > 255))
     // NAME_MAX
     throw refusal('extract', 'limit', `${show(written)} has a name of more than 255 bytes`)
-  return parts.join('/')
+  const path = parts.join('/')
+  if (Buffer.byteLength(path) > maxPathBytes)
+    throw refusal('extract', 'limit', `${show(path)} is a path of more than ${maxPathBytes} bytes`)
+  return path
 }
 
 function hasControl(text: string): boolean {

@@ -75,6 +75,7 @@ export function createUnpacker(folder: string, limits: UnpackLimits): Unpacker {
   }
 
   const gunzip = createGunzip()
+  let taken = 0
   let failure: unknown
   let wake = () => {}
   const fail = (error: unknown) => {
@@ -95,6 +96,7 @@ export function createUnpacker(folder: string, limits: UnpackLimits): Unpacker {
 
   return {
     async write(chunk) {
+      taken += chunk.length
       if (failure === undefined && !gunzip.write(chunk))
         await new Promise<void>((resolve) => {
           wake = resolve
@@ -106,6 +108,9 @@ export function createUnpacker(folder: string, limits: UnpackLimits): Unpacker {
       gunzip.end()
       await ended
       if (failure !== undefined) throw failure
+      // Behind zeros zlib stops to look.
+      if (gunzip.bytesWritten !== taken)
+        throw refusal('extract', 'not_gzip', 'the artifact has something after its gzip stream: pack it again')
       reader.finish()
       policy.finish()
       return { files, bytes }

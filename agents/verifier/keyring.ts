@@ -2,7 +2,7 @@
 // mounted Secrets are swapped through `..data`, and a read follows it.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ReasonError, refusal, toReasonError } from '@aether/contract/reasons'
+import { ReasonError, refusal } from '@aether/contract/reasons'
 import { isKeyText, type PublicKey, parsePublicKeys } from './keys.ts'
 
 export interface Keyring {
@@ -30,7 +30,11 @@ async function loadFrom(path: string, field: string) {
         throw refusal('key', 'malformed', `${file} is larger than a file of keys may be (${maxKeyFileBytes} bytes)`)
       keys.push(...parsePublicKeys(await readFile(file, 'utf8'), file))
     } catch (error) {
-      faults.push(toReasonError(error))
+      faults.push(
+        error instanceof ReasonError
+          ? error
+          : refusal('key', 'unreadable', `${file} cannot be read as a file of keys`, { cause: error }),
+      )
     }
   }
   if (keys.length > 0) return { keys, faults }

@@ -1,5 +1,6 @@
 // Public keys: from text to a key that may be trusted. The policy holds wherever a key comes from: 32 bytes,
-// canonical (RFC 8032 5.1.3), not of small order, free of torsion. Under a key that breaks it node:crypto accepts forgeries.
+// canonical (RFC 8032 5.1.3), not of small order, free of torsion. Under a key that breaks it libraries take forgeries
+// (node:crypto with OpenSSL 3.0, noble by its default), whatever they do in their newest version.
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { refusal } from '@aether/contract/reasons'
 import { Point } from '@noble/ed25519'
@@ -17,6 +18,8 @@ export interface PublicKey {
 
 /** Parses one or several keys: hex or base64 separated by commas or white space, or PEM blocks. Throws ReasonError `key`. */
 export function parsePublicKeys(text: string, field: string): readonly PublicKey[] {
+  if (text.includes('PRIVATE KEY-----'))
+    throw refusal('key', 'malformed', `${field} holds a private key: give the public one, and make a new pair`)
   const pem = text.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g)
   if (pem !== null) return pem.map((block) => trustKey(rawOfPem(block, field), field))
   const words = text.split(/[\s,]+/).filter((word) => word !== '')

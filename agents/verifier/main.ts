@@ -29,7 +29,7 @@ async function main(): Promise<number> {
   if (setting === undefined || signature === undefined || more.length > 0)
     throw new TypeError('a key and one signature are needed')
   const { keys } = await createKeyring(setting, values.key === undefined ? 'AETHER_PUBKEY' : '--key').load()
-  const digest = digestFromHex((await text(process.stdin)).trim(), 'stdin')
+  const digest = digestFromHex((await text(process.stdin)).trim().replace(/^sha256:/, ''), 'stdin')
   const key = verifySignature(digest, parseSignature(signature, 'SIGNATURE'), keys)
   process.stdout.write(`valid under key ${key.id}\n`)
   return exitCodes.ok

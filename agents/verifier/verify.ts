@@ -17,7 +17,7 @@ export function parseSignature(text: string, field: string): Uint8Array {
       'malformed',
       `${field} is a DSSE envelope, which this version does not take: sign the 64 hex characters of the digest`,
     )
-  const bytes = /^[0-9a-fA-F]+$/.test(trimmed)
+  const bytes = /^(?:[0-9a-fA-F]{2})+$/.test(trimmed)
     ? Buffer.from(trimmed, 'hex')
     : /^[A-Za-z0-9+/_-]+={0,2}$/.test(trimmed)
       ? Buffer.from(trimmed, 'base64')

@@ -1,0 +1,136 @@
+// For tests: a server that counts, a volume with its key, and a listing that shows any trace left.
+import { createHash, generateKeyPairSync, sign } from 'node:crypto'
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import { annotations } from '@aether/contract/annotations'
+import { type Digest, digestFromHex, hexOf } from '@aether/contract/digest'
+import { layoutOf } from '@aether/contract/layout'
+import { type Detail, type Reason, ReasonError } from '@aether/contract/reasons'
+import { parseTarget, type Target } from '@aether/contract/target'
+import { createKeyring } from '@aether/verifier/keyring'
+import type { Test } from 'tap'
+import { readCurrent } from './activate.ts'
+import { recoverVolume } from './recover.ts'
+import { type Refreshed, type RefreshOptions, refresh } from './refresh.ts'
+
+export function digestOf(bytes: Uint8Array): Digest {
+  return digestFromHex(createHash('sha256').update(bytes).digest('hex'))
+}
+
+export function createSigner() {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  const sign64 = (digest: Digest) => sign(null, Buffer.from(hexOf(digest)), privateKey).toString('hex')
+  return { sign: sign64, publicPem: publicKey.export({ type: 'spki', format: 'pem' }) }
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** A server on loopback; `routes` maps a path to bytes or a handler; `asked` lists each request's path. */
+export async function createArtifactServer(t: Test) {
+  const routes = new Map<string, Uint8Array | Handler>()
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    const path = request.url ?? ''
+    asked.push(path)
+    const route = routes.get(path.split('?')[0] ?? '')
+    if (route === undefined) response.writeHead(404).end('there is nothing here')
+    else if (typeof route === 'function') route(request, response)
+    else response.writeHead(200, { 'content-length': route.length }).end(route)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return { routes, asked, server, url: (path: string) => `http://127.0.0.1:${address.port}${path}` }
+}
+
+export const limits = {
+  maxArtifactBytes: 8 * 1024 * 1024,
+  maxUnpackedBytes: 32 * 1024 * 1024,
+  maxEntries: 1000,
+  maxDepth: 64,
+  idleMs: 5000,
+  totalMs: 20_000,
+}
+
+/** A volume, a key, a server, and how a target is made and refreshed. */
+export async function createWorld(t: Test, changes: Partial<typeof limits> = {}, root = t.testdir()) {
+  const signer = createSigner()
+  const server = await createArtifactServer(t)
+  const layout = layoutOf(root)
+  const options: RefreshOptions = {
+    layout,
+    policy: { requireSignature: true, keyring: createKeyring(signer.publicPem, 'AETHER_PUBKEY') },
+    limits: { ...limits, ...changes },
+  }
+  await recoverVolume(layout)
+  /** Publishes bytes under a path of their digest and answers the signed target of them. */
+  function publish(bytes: Uint8Array, path = `/${hexOf(digestOf(bytes))}.tar.gz`): Target {
+    server.routes.set(path, bytes)
+    return ask(digestOf(bytes), path)
+  }
+  function ask(digest: Digest, path: string, signature = signer.sign(digest)): Target {
+    const url = path.includes('://') ? path : server.url(path)
+    const target = parseTarget({
+      [annotations.digest]: digest,
+      [annotations.artifactUrl]: url,
+      ...(signature === '' ? {} : { [annotations.signature]: signature }),
+    })
+    if (target === undefined) throw new Error('no target')
+    return target
+  }
+  const take = (target: Target, before?: Target, more: Partial<RefreshOptions> = {}): Promise<Refreshed> =>
+    refresh(target, { ...options, ...more }, new AbortController().signal, before)
+  return { ...server, root, layout, options, signer, publish, ask, take }
+}
+
+export type World = Awaited<ReturnType<typeof createWorld>>
+
+/** Work that must fail: for this reason, in words that help, and with the volume byte for byte what it was. */
+export async function refuses<R extends Reason>(
+  t: Test,
+  { layout, root }: Pick<World, 'layout' | 'root'>,
+  work: () => Promise<unknown>,
+  reason: R,
+  detail: Detail<R>,
+  says = /./,
+): Promise<void> {
+  const before = listTree(root)
+  const current = await readCurrent(layout)
+  const error = await reasonOf(work())
+  t.equal(`${error.reason}/${error.detail}`, `${reason}/${detail}`, error.message)
+  t.match(error.message, says)
+  t.equal(await readCurrent(layout), current, 'current is what it was')
+  t.strictSame(readdirSync(layout.staging), [], 'staging is empty')
+  t.strictSame(listTree(root), before, 'no file or link is left')
+}
+
+export async function reasonOf(work: Promise<unknown>): Promise<ReasonError> {
+  const error = await work.then(
+    () => new Error('it did not fail'),
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof ReasonError) return error
+  throw error
+}
+
+/** Every path below a folder with type, execute bit, link target and content: equal listings, equal trees. */
+export function listTree(root: string, below = ''): string[] {
+  return readdirSync(join(root, below))
+    .toSorted()
+    .flatMap((name) => {
+      const path = join(below, name)
+      const stat = lstatSync(join(root, path))
+      if (stat.isSymbolicLink()) return [`${path} -> ${readlinkSync(join(root, path))}`]
+      if (stat.isDirectory()) return [`${path}/`, ...listTree(root, path)]
+      if (!stat.isFile()) return [`${path} (special)`]
+      const hash = createHash('sha256')
+        .update(readFileSync(join(root, path)))
+        .digest('hex')
+      return [`${path} ${(stat.mode & 0o111) === 0 ? '-' : 'x'} ${hash}`]
+    })
+}
