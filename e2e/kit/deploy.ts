@@ -1,0 +1,64 @@
+// k8s/ as a user would take it: a kustomization of their own on top of base or an overlay.
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Scenario } from './scenario.ts'
+
+const manifests = fileURLToPath(new URL('../../k8s', import.meta.url))
+
+export type Mode = 'watch' | 'file'
+
+export interface DeployOptions {
+  readonly mode: Mode
+  readonly replicas: number
+  /** Of the pod template. */
+  readonly annotations: Readonly<Record<string, string>>
+  /** Variables of the app's container. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export async function deployHello(scenario: Scenario, options: DeployOptions): Promise<void> {
+  const { cluster, config, folder, namespace } = scenario
+  const own = await mkdtemp(join(folder, 'kustomize-'))
+  const source = join(manifests, options.mode === 'file' ? 'overlays/file' : 'base')
+  const kustomization = {
+    apiVersion: 'kustomize.config.k8s.io/v1beta1',
+    kind: 'Kustomization',
+    namespace,
+    resources: [relative(own, source)],
+    patches: [{ path: 'patch.json' }],
+  }
+  const { agentImage, nodejsImage } = config
+  const env = Object.entries(options.env ?? {}).map(([name, value]) => ({ name, value }))
+  const patch = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'hello' },
+    spec: {
+      replicas: options.replicas,
+      template: {
+        metadata: { annotations: options.annotations },
+        spec: {
+          // Both and in order: kustomize puts what a patch names in front.
+          initContainers: [
+            { name: 'init-fetch', image: agentImage },
+            { name: 'fetcher', image: agentImage },
+          ],
+          containers: [{ name: 'app', image: nodejsImage, env }],
+        },
+      },
+    },
+  }
+  await writeFile(join(own, 'kustomization.yaml'), JSON.stringify(kustomization))
+  await writeFile(join(own, 'patch.json'), JSON.stringify(patch))
+  await cluster.kubectl(['apply', '-k', own])
+}
+
+/** The command that a person types. */
+export async function annotatePods(
+  { cluster, namespace }: Scenario,
+  annotations: Readonly<Record<string, string>>,
+): Promise<void> {
+  const pairs = Object.entries(annotations).map(([name, value]) => `${name}=${value}`)
+  await cluster.kubectl(['annotate', 'pod', '-n', namespace, '-l', 'app=hello', ...pairs, '--overwrite'])
+}

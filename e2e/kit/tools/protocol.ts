@@ -1,0 +1,54 @@
+// What the tools pod is asked and answers. Imported by both ends, so it holds types alone.
+export interface Address {
+  readonly host: string
+  readonly port: number
+  readonly path: string
+}
+
+/** `error` is set where no whole answer came. */
+export interface Answer {
+  readonly status: number
+  readonly body: string
+  readonly error: FailureKind | null
+}
+
+export type FailureKind = 'refused' | 'reset' | 'truncated' | 'timeout' | 'other'
+
+export interface Fault {
+  /** Answers this status and no artifact. */
+  readonly status?: number
+  /** Declares the whole length and breaks off after this many bytes. */
+  readonly truncateAt?: number
+}
+
+export interface MeasureRequest {
+  readonly targets: readonly Address[]
+  /** The body, trimmed, of the version that is waited for. */
+  readonly expected: string
+  readonly pods: readonly string[]
+  readonly annotations: Readonly<Record<string, string>>
+  /** A fresh connection to each target this often. */
+  readonly everyMs: number
+  /** Nothing is done for this long at first. */
+  readonly quietMs: number
+  /** Asked for this long before the PATCH, so that a failure of the old version shows too. */
+  readonly warmMs: number
+  /** Asked for this long after the last target answered the new version. */
+  readonly settleMs: number
+  readonly limitMs: number
+}
+
+export interface TargetMeasured {
+  readonly host: string
+  /** From the PATCH sent to the first new answer received; null where none came in time. */
+  readonly firstNewMs: number | null
+  readonly requests: number
+  /** Failed requests by kind; `status` is an answer that is not 2xx. */
+  readonly failed: Readonly<Record<FailureKind | 'status', number>>
+}
+
+export interface Measured {
+  readonly targets: readonly TargetMeasured[]
+  /** From the PATCH sent to the API server's answer, the slowest pod's. */
+  readonly patchMs: number
+}
