@@ -16,13 +16,22 @@ try {
   const report = join(folder, 'report.tap')
   // Against a cluster one file at a time: its machine is small, and figures are taken.
   const limits = values.e2e ? ['--jobs=1', '--timeout=900'] : [`--jobs=${availableParallelism()}`, '--timeout=180']
-  const { exitCode } = await execa('tap', ['run', ...limits, '--reporter=terse', `--output-file=${report}`, ...files], {
-    stdio: 'inherit',
-    reject: false,
-  })
-  const { passed, failed } = countAssertions(await readFile(report, 'utf8').catch(() => ''))
+  // The scenarios print tables; elsewhere what failed is enough, and on a terminal something moves.
+  const reporter = values.e2e ? 'tap' : process.stdout.isTTY ? 'terse' : 'min'
+  console.log(`Running ${files.length} test files ...`)
+  const { exitCode } = await execa(
+    'tap',
+    ['run', ...limits, `--reporter=${reporter}`, `--output-file=${report}`, ...files],
+    {
+      stdio: 'inherit',
+      reject: false,
+    },
+  )
+  const tap = await readFile(report, 'utf8').catch(() => '')
+  for (const [, what] of tap.matchAll(/^ *ok \d+ - (.* # SKIP.*)$/gm)) console.log(`not run: ${what}`)
+  const { passed, failed } = countAssertions(tap)
   const isGreen = exitCode === 0 && passed > 0
-  console.log(`${passed} passed, ${isGreen ? failed : Math.max(1, failed)} failed`)
+  console.log(`\n${passed} passed, ${isGreen ? failed : Math.max(1, failed)} failed`)
   process.exitCode = isGreen && failed === 0 ? 0 : 1
 } catch (error) {
   console.error(`test: ${error instanceof Error ? error.message : String(error)}`)
