@@ -47,35 +47,32 @@ fi
 mapfile -t pods < <("${kube[@]}" get pods -l "app=$app" --field-selector=status.phase=Running -o name)
 [ ${#pods[@]} -gt 0 ] || die "no running pod has the label app=$app"
 
-# Each follower writes `<ms since the epoch> <marker>` for the first marker on this digest, whole, by rename.
-follow() {
-  local name=${1#pod/} line
-  while IFS= read -r line; do
-    case $line in
-      REFRESH_OK*"digest=$hex"* | REFRESH_FAIL*"digest=$hex"*)
-        printf '%s %s\n' "$(now)" "$line" >"$work/$name.new" && mv "$work/$name.new" "$work/$name.marker"
-        break ;;
-    esac
-  done < <(exec "${kube[@]}" logs -f --tail=0 -c "$container" "$1")
-}
-for pod in "${pods[@]}"; do follow "$pod" & followers+=($!); done
+for pod in "${pods[@]}"; do
+  "${kube[@]}" logs -f --tail=0 -c "$container" "$pod" >"$work/${pod#pod/}.log" 2>/dev/null & followers+=($!)
+done
 sleep 1 # until the logs are followed: what was logged before is not asked for
 
 began=$(now)
 "${kube[@]}" annotate "${pods[@]}" --overwrite "aether.dev/digest=$digest" "aether.dev/artifact-url=$url" \
   ${signature:+"aether.dev/signature=$signature"} >/dev/null || die 'the pods could not be annotated'
 
-until [ "$(find "$work" -name '*.marker' | wc -l)" -eq ${#pods[@]} ] || [ $(($(now) - began)) -gt "$timeout" ]; do sleep 0.02; done
+declare -A marker=() took=()
+while [ ${#marker[@]} -lt ${#pods[@]} ] && [ $(($(now) - began)) -le "$timeout" ]; do
+  for pod in "${pods[@]}"; do
+    [ -z "${marker[$pod]:-}" ] || continue
+    line=$(grep -m1 -E "^REFRESH_(OK|FAIL) .*digest=$hex" "$work/${pod#pod/}.log") && marker[$pod]=$line took[$pod]=$(($(now) - began))
+  done
+  sleep 0.02
+done
 
 code=0 worst=0
 for pod in "${pods[@]}"; do
   name=${pod#pod/}
-  if ! read -r at marker 2>/dev/null <"$work/$name.marker"; then
+  if [ -z "${marker[$pod]:-}" ]; then
     printf '%-40s no REFRESH_OK in %s ms (where the pod serves this digest already there is none)\n' "$name" "$timeout"; code=20; continue
   fi
-  ms=$((at - began))
-  printf '%-40s %6s ms  %s\n' "$name" "$ms" "$marker"
-  if [[ $marker == REFRESH_FAIL* ]]; then code=20; elif [ "$ms" -gt "$worst" ]; then worst=$ms; fi
+  printf '%-40s %6s ms  %s\n' "$name" "${took[$pod]}" "${marker[$pod]}"
+  if [[ ${marker[$pod]} == REFRESH_FAIL* ]]; then code=20; elif [ "${took[$pod]}" -gt "$worst" ]; then worst=${took[$pod]}; fi
 done
 [ $code -ne 0 ] || [ "$worst" -le "$slo" ] || code=10
 printf '%s pods, slowest %s ms, objective %s ms: %s\n' "${#pods[@]}" "$worst" "$slo" \
