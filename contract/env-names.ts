@@ -23,6 +23,7 @@ export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_MAX_UNPACKED_BYTES',
   'AETHER_POD_NAME',
   'AETHER_POD_NAMESPACE',
+  'AETHER_POD_UID',
   'AETHER_PROPAGATION_MS',
   'AETHER_PUBKEY',
   'AETHER_READY_PATH',

@@ -8,7 +8,7 @@ export interface FetcherConfig {
   readonly mode: 'watch' | 'file'
   readonly annotationsFile: string
   readonly intervalMs: number
-  readonly pod: { readonly name: string; readonly namespace: string }
+  readonly pod: { readonly name: string; readonly namespace: string; readonly uid: string }
   readonly api: { readonly url: string; readonly credentialsDir: string }
   readonly supervised: boolean
   readonly verdictTimeoutMs: number
@@ -59,6 +59,11 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
     pod: {
       name: read.text('AETHER_POD_NAME', '', 'Mode watch: name of this pod (fieldRef metadata.name).'),
       namespace: read.text('AETHER_POD_NAMESPACE', '', 'Mode watch: its namespace (fieldRef metadata.namespace).'),
+      uid: read.text(
+        'AETHER_POD_UID',
+        '',
+        'Its uid (fieldRef metadata.uid): writes an Event for each outcome; needs create on events.',
+      ),
     },
     api: {
       url: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,

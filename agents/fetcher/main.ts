@@ -8,6 +8,7 @@ import { createRegistry, setBuildInfo } from '@aether/runtime/metrics'
 import { runParts } from '@aether/runtime/parts'
 import { loadConfig } from './config.ts'
 import type { Delivery } from './delivery.ts'
+import { withEvents } from './events.ts'
 import { createLoop } from './loop.ts'
 import { createMailbox } from './mailbox.ts'
 import { createObserver } from './observe.ts'
@@ -20,7 +21,7 @@ await runCommand('fetcher', async () => {
   const registry = createRegistry()
   setBuildInfo(registry, metrics.buildInfo, 'fetcher')
   const mailbox = createMailbox<Delivery>((a, b) => a.key === b.key)
-  const observer = createObserver(config.app, registry, log)
+  const observer = await withEvents(createObserver(config.app, registry, log), config, log)
   // The process is there to be asked; whether a release serves is the supervisor's readiness.
   const readiness = () => ({ ready: true, message: 'following' })
   const parts = [

@@ -16,10 +16,9 @@ export async function createSource(
     const { createFileSource } = await import('./file-source.ts')
     return createFileSource({ path: config.annotationsFile, intervalMs: config.intervalMs, deliver, log })
   }
-  const [{ createPodApi }, { createWatchSource }] = await Promise.all([
-    import('./pod-api.ts'),
-    import('./watch-source.ts'),
-  ])
-  const api = createPodApi({ ...config.api, pod: config.pod })
+  const { createApiServer } = await import('./api-server.ts')
+  const { createPodApi } = await import('./pod-api.ts')
+  const { createWatchSource } = await import('./watch-source.ts')
+  const api = createPodApi(createApiServer(config.api), config.pod)
   return createWatchSource({ api, deliver, log, silenceMs })
 }

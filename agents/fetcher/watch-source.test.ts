@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Log } from '@aether/runtime/log'
 import { eventually } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
+import { createApiServer } from './api-server.ts'
 import type { Delivery } from './delivery.ts'
 import { createPodApi } from './pod-api.ts'
 import { createWatchSource } from './watch-source.ts'
@@ -48,10 +49,9 @@ async function createWorld(t: Test, silenceMs = 60_000) {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new TypeError('no port')
-  const api = createPodApi({
-    url: `http://127.0.0.1:${address.port}`,
-    credentialsDir: root,
-    pod: { name: 'p', namespace: 'n' },
+  const api = createPodApi(createApiServer({ url: `http://127.0.0.1:${address.port}`, credentialsDir: root }), {
+    name: 'p',
+    namespace: 'n',
   })
   const source = createWatchSource({ api, deliver: (delivery) => delivered.push(delivery), log: quiet, silenceMs })
   t.teardown(async () => {

@@ -3,8 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '@aether/runtime/log'
 import type { Part } from '@aether/runtime/parts'
+import { ApiServerError } from './api-server.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
-import { type PodApi, PodApiError } from './pod-api.ts'
+import type { PodApi } from './pod-api.ts'
 
 export interface WatchSourceOptions {
   readonly api: PodApi
@@ -23,7 +24,10 @@ export function createWatchSource({ api, deliver, log, silenceMs }: WatchSourceO
 
   async function once(): Promise<void> {
     const silent = new AbortController()
-    const watchdog = setTimeout(() => silent.abort(new PodApiError(0, `nothing came for ${silenceMs} ms`)), silenceMs)
+    const watchdog = setTimeout(
+      () => silent.abort(new ApiServerError(0, `nothing came for ${silenceMs} ms`)),
+      silenceMs,
+    )
     const signal = AbortSignal.any([stop.signal, silent.signal])
     try {
       const pod = await api.get(signal)
@@ -48,7 +52,7 @@ export function createWatchSource({ api, deliver, log, silenceMs }: WatchSourceO
       } catch (error) {
         if (stop.signal.aborted) return
         failures++
-        const status = error instanceof PodApiError ? error.status : 0
+        const status = error instanceof ApiServerError ? error.status : 0
         log.warn({ status, failures, err: error }, 'the watch on the own pod ended; it begins again')
       }
       const pause = Math.min(longestPauseMs, shortestPauseMs * 2 ** failures) * (0.5 + Math.random() / 2)

@@ -6,7 +6,8 @@ import type { Scenario } from './scenario.ts'
 
 const manifests = fileURLToPath(new URL('../../k8s', import.meta.url))
 
-export type Mode = 'watch' | 'file'
+/** `events` is watch with the right to write events. */
+export type Mode = 'watch' | 'file' | 'events'
 
 export interface DeployOptions {
   readonly mode: Mode
@@ -20,7 +21,7 @@ export interface DeployOptions {
 export async function deployHello(scenario: Scenario, options: DeployOptions): Promise<void> {
   const { cluster, config, folder, namespace } = scenario
   const own = await mkdtemp(join(folder, 'kustomize-'))
-  const source = join(manifests, options.mode === 'file' ? 'overlays/file' : 'base')
+  const source = join(manifests, options.mode === 'watch' ? 'base' : `overlays/${options.mode}`)
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
