@@ -2,6 +2,7 @@
 // warns about an AETHER_* name only where it is none of these.
 export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_ANNOTATIONS_FILE',
+  'AETHER_ANOMALY_FAIL_THRESHOLD',
   'AETHER_API_CREDENTIALS_DIR',
   'AETHER_APP',
   'AETHER_APP_CMD',
@@ -20,7 +21,9 @@ export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_MAX_ARTIFACT_BYTES',
   'AETHER_MAX_DEPTH',
   'AETHER_MAX_ENTRIES',
+  'AETHER_MAX_RETRIES',
   'AETHER_MAX_UNPACKED_BYTES',
+  'AETHER_MIN_REFRESH_INTERVAL_MS',
   'AETHER_POD_NAME',
   'AETHER_POD_NAMESPACE',
   'AETHER_POD_UID',

@@ -31,6 +31,36 @@ export const metrics = {
     help: 'Targets refused because their signature did not hold or was missing.',
     labels: ['app'],
   },
+  patchRatePerMinute: {
+    name: 'dev_hot_patch_rate_per_minute',
+    help: 'Changes of our annotations seen in the last 60 seconds.',
+    labels: ['app'],
+  },
+  anomalyEventsTotal: {
+    name: 'dev_hot_anomaly_events_total',
+    help: 'Times that failures in a row reached the threshold, from where on retries are slow.',
+    labels: ['app'],
+  },
+  refreshStageSeconds: {
+    name: 'aether_refresh_stage_seconds',
+    help: 'Time of each stage of successful refreshes; fetching and extracting overlap and are one.',
+    labels: ['stage'],
+  },
+  artifactBytesTotal: {
+    name: 'aether_artifact_bytes_total',
+    help: 'Bytes of artifacts that were downloaded (network), or not because the release was on disk (reused).',
+    labels: ['source'],
+  },
+  watchLastContactSeconds: {
+    name: 'aether_watch_last_contact_seconds',
+    help: 'Seconds since the API server was last heard from (modes watch and poll).',
+    labels: [],
+  },
+  releaseInfo: {
+    name: 'aether_release_info',
+    help: 'Always 1; the digest that serves.',
+    labels: ['digest'],
+  },
   buildInfo: {
     name: 'aether_build_info',
     help: 'Always 1; the version of this agent.',

@@ -5,7 +5,7 @@ import { type LogLevel, logLevels } from '@aether/runtime/log'
 
 export interface FetcherConfig {
   readonly app: string
-  readonly mode: 'watch' | 'file'
+  readonly mode: 'watch' | 'poll' | 'file'
   readonly annotationsFile: string
   readonly intervalMs: number
   readonly pod: { readonly name: string; readonly namespace: string; readonly uid: string }
@@ -14,6 +14,9 @@ export interface FetcherConfig {
   readonly verdictTimeoutMs: number
   readonly runDir: string
   readonly keepReleases: number
+  readonly minIntervalMs: number
+  readonly maxRetries: number
+  readonly anomalyThreshold: number
   readonly healthPort: number
   readonly healthHost: string
   readonly logLevel: LogLevel
@@ -39,9 +42,9 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
     app: read.text('AETHER_APP', 'app', 'Name of the app in markers and metrics.'),
     mode: read.choice(
       'AETHER_FETCH_MODE',
-      ['watch', 'file'],
+      ['watch', 'poll', 'file'],
       'watch',
-      'Where the target comes from: the API server, or the downward-API file.',
+      'Where the target comes from: a watch on the API server, a question to it at each interval, or the downward-API file.',
     ),
     annotationsFile: read.text(
       'AETHER_ANNOTATIONS_FILE',
@@ -54,11 +57,15 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
         'AETHER_FETCH_INTERVAL_SEC',
         5,
         { min: 1, max: 3600 },
-        'Mode file: seconds between reads that no event asked for.',
+        'Mode poll: seconds between questions. Mode file: seconds between reads that no event asked for.',
       ),
     pod: {
-      name: read.text('AETHER_POD_NAME', '', 'Mode watch: name of this pod (fieldRef metadata.name).'),
-      namespace: read.text('AETHER_POD_NAMESPACE', '', 'Mode watch: its namespace (fieldRef metadata.namespace).'),
+      name: read.text('AETHER_POD_NAME', '', 'Modes watch and poll: name of this pod (fieldRef metadata.name).'),
+      namespace: read.text(
+        'AETHER_POD_NAMESPACE',
+        '',
+        'Modes watch and poll: its namespace (fieldRef metadata.namespace).',
+      ),
       uid: read.text(
         'AETHER_POD_UID',
         '',
@@ -70,7 +77,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
       credentialsDir: read.text(
         'AETHER_API_CREDENTIALS_DIR',
         '/var/run/secrets/kubernetes.io/serviceaccount',
-        'Mode watch: folder of token and ca.crt.',
+        'Modes watch and poll: folder of token and ca.crt.',
       ),
     },
     supervised: read.boolean('AETHER_SUPERVISED', false, "true waits for the supervisor's verdict before REFRESH_OK."),
@@ -82,6 +89,24 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
     ),
     runDir: read.text('AETHER_RUN_DIR', '/run/aether', 'Folder of supervisor.json.'),
     keepReleases: read.integer('AETHER_KEEP_RELEASES', 3, { min: 2, max: 100 }, 'Releases kept on disk.'),
+    minIntervalMs: read.integer(
+      'AETHER_MIN_REFRESH_INTERVAL_MS',
+      2000,
+      { min: 0, max: 3_600_000 },
+      'Least time from one activation to the next; a target that comes earlier waits, and the last one wins.',
+    ),
+    maxRetries: read.integer(
+      'AETHER_MAX_RETRIES',
+      8,
+      { min: 0, max: 1000 },
+      'Quick retries of a failed download before they come once a minute.',
+    ),
+    anomalyThreshold: read.integer(
+      'AETHER_ANOMALY_FAIL_THRESHOLD',
+      7,
+      { min: 1, max: 1_000_000 },
+      'Failures in a row from which on retries come once a minute, whatever their reason.',
+    ),
     healthPort: read.integer(
       'AETHER_HEALTH_PORT',
       19_465,

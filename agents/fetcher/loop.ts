@@ -3,19 +3,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Activation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
-import { type ReasonError, reasons, toReasonError } from '@aether/contract/reasons'
+import { type ReasonError, toReasonError } from '@aether/contract/reasons'
 import type { Target } from '@aether/contract/target'
 import { activate, findRelease, readActivation, readCurrent } from '@aether/release/activate'
 import { lockVolume, type VolumeLock } from '@aether/release/lock'
 import { pruneReleases } from '@aether/release/prune'
 import { recoverVolume } from '@aether/release/recover'
-import { type Refreshed, type RefreshOptions, refresh } from '@aether/release/refresh'
+import { type Refreshed, type RefreshOptions, refresh, refreshedBefore } from '@aether/release/refresh'
 import type { Log } from '@aether/runtime/log'
 import type { Part } from '@aether/runtime/parts'
 import type { Delivery } from './delivery.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { Observer } from './observe.ts'
-import { retryDelayMs } from './retry.ts'
+import type { Pace } from './pace.ts'
 import { type FetcherState, loadState, saveState, servedTarget } from './state.ts'
 import { awaitVerdict, readSupervisorState } from './verdict.ts'
 
@@ -23,6 +23,7 @@ export interface LoopOptions {
   readonly refresh: RefreshOptions
   readonly mailbox: Mailbox<Delivery>
   readonly observer: Observer
+  readonly pace: Pace
   readonly log: Log
   readonly supervised: boolean
   readonly verdictTimeoutMs: number
@@ -30,8 +31,10 @@ export interface LoopOptions {
   readonly keepReleases: number
 }
 
+const volumePauseMs = 5000
+
 export function createLoop(options: LoopOptions): Part {
-  const { mailbox, observer, log, refresh: refreshOptions } = options
+  const { mailbox, observer, log, pace, refresh: refreshOptions } = options
   const { layout } = refreshOptions
   const stop = new AbortController()
   let running: Promise<void> | undefined
@@ -41,20 +44,22 @@ export function createLoop(options: LoopOptions): Part {
   async function run(): Promise<void> {
     await prepare()
     let pending: Delivery | undefined
-    let failures = 0
+    let tries = 0
+    let isDeferred = false
     let waitMs = Number.POSITIVE_INFINITY
     while (!stop.signal.aborted) {
       const taken = await mailbox.take(waitMs, stop.signal)
       if (stop.signal.aborted) return
-      if (taken !== undefined) failures = 0
-      else if (pending !== undefined) pending = { ...pending, at: performance.now() } // tried again: timed from here
+      if (taken !== undefined) tries = 0
+      else if (pending !== undefined && !isDeferred) pending = { ...pending, at: performance.now() } // timed from here
       pending = taken ?? pending
-      const failure = pending === undefined ? undefined : await attempt(pending).catch(toReasonError)
-      failures = failure === undefined ? 0 : failures + 1
-      waitMs =
-        failure === undefined
-          ? Number.POSITIVE_INFINITY
-          : retryDelayMs(reasons[failure.reason].retry, failures, Math.random())
+      // Too soon after the last activation: it waits, and what comes meanwhile takes its place.
+      waitMs = pending === undefined ? Number.POSITIVE_INFINITY : pace.restMs(performance.now())
+      isDeferred = waitMs > 0
+      if (pending === undefined || isDeferred) continue
+      const failure = await attempt(pending).catch(toReasonError)
+      tries = failure === undefined ? 0 : tries + 1
+      waitMs = failure === undefined ? Number.POSITIVE_INFINITY : pace.retryMs(failure.reason, tries, state.failures)
     }
   }
 
@@ -72,9 +77,7 @@ export function createLoop(options: LoopOptions): Part {
         return
       } catch (error) {
         observer.fail(toReasonError(error), undefined, 0, state)
-        await sleep(retryDelayMs('backoff', failures, Math.random()), undefined, { signal: stop.signal }).catch(
-          () => undefined,
-        )
+        await sleep(Math.min(volumePauseMs, 500 * failures), undefined, { signal: stop.signal }).catch(() => undefined)
       }
     }
   }
@@ -111,16 +114,7 @@ export function createLoop(options: LoopOptions): Part {
         return undefined
       }
       // Activated by init-fetch, or by a run that ended before it could say so.
-      return {
-        activation,
-        reused: true,
-        bytes: 0,
-        warnings: [],
-        keyId: undefined,
-        verifyMs: 0,
-        fetchMs: 0,
-        activateMs: 0,
-      }
+      return refreshedBefore(activation)
     }
     if (state.refused?.digest === target.digest && state.refused.key === delivery.key) {
       log.info(
@@ -142,6 +136,7 @@ export function createLoop(options: LoopOptions): Part {
 
   async function succeeded(refreshed: Refreshed, delivery: Delivery, swapMs: number | undefined): Promise<void> {
     const { activation } = refreshed
+    pace.activated(performance.now())
     await remember({
       failures: 0,
       reported: activation.id,
@@ -168,6 +163,7 @@ export function createLoop(options: LoopOptions): Part {
   async function failed(error: ReasonError, delivery: Delivery): Promise<ReasonError> {
     await remember({ ...state, failures: state.failures + 1 })
     observer.fail(error, delivery, performance.now() - delivery.at, state)
+    if (pace.isAnomaly(state.failures)) observer.anomaly(state)
     return error
   }
 

@@ -1,7 +1,7 @@
 // Holds the last value only: a later one takes the place of an earlier one that nobody took.
 export interface Mailbox<T> {
-  /** One that says the same as the last put changes nothing: a source that lists afresh is no news. */
-  put(value: T): void
+  /** False where it says the same as the last put, which changes nothing: a source that lists afresh is no news. */
+  put(value: T): boolean
   /** The next value, or `undefined` after `waitMs` or when `signal` aborts. */
   take(waitMs: number, signal: AbortSignal): Promise<T | undefined>
   /** Aborts when there is something to take. */
@@ -14,10 +14,11 @@ export function createMailbox<T>(isSame: (a: T, b: T) => boolean): Mailbox<T> {
   let arrived = new AbortController()
   return {
     put(value) {
-      if (last !== undefined && isSame(last.value, value)) return
+      if (last !== undefined && isSame(last.value, value)) return false
       last = { value }
       held = last
       arrived.abort()
+      return true
     },
     arrival: () => arrived.signal,
     async take(waitMs, signal) {

@@ -12,6 +12,7 @@ import { withEvents } from './events.ts'
 import { createLoop } from './loop.ts'
 import { createMailbox } from './mailbox.ts'
 import { createObserver } from './observe.ts'
+import { createPace } from './pace.ts'
 import { createSource } from './source.ts'
 
 await runCommand('fetcher', async () => {
@@ -20,14 +21,17 @@ await runCommand('fetcher', async () => {
   for (const warning of config.warnings) log.warn({}, warning)
   const registry = createRegistry()
   setBuildInfo(registry, metrics.buildInfo, 'fetcher')
-  const mailbox = createMailbox<Delivery>((a, b) => a.key === b.key)
   const observer = await withEvents(createObserver(config.app, registry, log), config, log)
+  const mailbox = createMailbox<Delivery>((a, b) => a.key === b.key)
+  const deliver = (delivery: Delivery) => {
+    if (mailbox.put(delivery)) observer.patched(delivery.at)
+  }
   // The process is there to be asked; whether a release serves is the supervisor's readiness.
   const readiness = () => ({ ready: true, message: 'following' })
   const parts = [
     createHealthServer({ port: config.healthPort, host: config.healthHost, registry, readiness }),
-    createLoop({ ...config, mailbox, observer, log }),
-    await createSource(config, (delivery) => mailbox.put(delivery), log),
+    createLoop({ ...config, mailbox, observer, log, pace: createPace({ ...config, random: Math.random }) }),
+    await createSource(config, deliver, log, registry),
   ]
   log.info({ mode: config.mode, app: config.app }, 'following the annotations')
   await runParts(parts, log)

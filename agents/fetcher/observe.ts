@@ -5,7 +5,7 @@ import { metrics } from '@aether/contract/metric-names'
 import type { ReasonError } from '@aether/contract/reasons'
 import type { Refreshed } from '@aether/release/refresh'
 import type { Log } from '@aether/runtime/log'
-import { createCounter, createGauge, createHistogram, type Registry } from '@aether/runtime/metrics'
+import { createCounter, createGauge, createHistogram, type Registry, type TypedGauge } from '@aether/runtime/metrics'
 import type { Delivery } from './delivery.ts'
 import type { FetcherState } from './state.ts'
 
@@ -18,10 +18,16 @@ export interface Observer {
   ok(settled: Settled, state: FetcherState): void
   fail(error: ReasonError, delivery: Delivery | undefined, ms: number, state: FetcherState): void
   state(state: FetcherState): void
+  /** Our annotations changed at `at`, performance.now(). */
+  patched(at: number): void
+  /** Failures in a row reached the threshold. */
+  anomaly(state: FetcherState): void
 }
 
 const latencyBuckets = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const stageBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const mostCommits = 5
+const mostPatches = 10_000
 
 export function createObserver(app: string, registry: Registry, log: Log): Observer {
   const total = createCounter(registry, metrics.refreshTotal)
@@ -29,8 +35,24 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
   const latency = createHistogram(registry, metrics.refreshLatencySeconds, latencyBuckets)
   const consecutive = createGauge(registry, metrics.refreshConsecutiveFailures)
   const signatureFailed = createCounter(registry, metrics.signatureFailTotal)
+  const anomalies = createCounter(registry, metrics.anomalyEventsTotal)
+  const stages = createHistogram(registry, metrics.refreshStageSeconds, stageBuckets)
+  const artifactBytes = createCounter(registry, metrics.artifactBytesTotal)
+  const release = createGauge(registry, metrics.releaseInfo)
+  const patches: number[] = []
+  const patchRate: TypedGauge<'app'> = createGauge(registry, metrics.patchRatePerMinute, () => {
+    forgetPatches(performance.now())
+    patchRate.set({ app }, patches.length)
+  })
+  let served: string | undefined
   const commits: { commit: string; reasons: Set<string> }[] = []
+  // Shown from the start, so that a rate over their first increase is seen.
   signatureFailed.inc({ app }, 0)
+  anomalies.inc({ app }, 0)
+
+  function forgetPatches(now: number): void {
+    while (patches[0] !== undefined && (patches[0] < now - 60_000 || patches.length > mostPatches)) patches.shift()
+  }
 
   /** The commit as a label; the series of the sixth last go. */
   function commitLabel(commit: string, reason?: string): string {
@@ -47,24 +69,39 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
     return commit
   }
   function showState(state: FetcherState): void {
+    if (served !== undefined && served !== state.lastDigest) release.remove({ digest: served })
+    served = state.lastDigest ?? undefined
+    if (served !== undefined) release.set({ digest: served }, 1)
     consecutive.set({ app }, state.failures)
     log.marker(formatRefreshState(state.failures, state.lastDigest === null ? '' : hexOf(state.lastDigest)))
   }
 
   return {
     state: showState,
+    patched(at) {
+      patches.push(at)
+      forgetPatches(at)
+    },
+    anomaly({ failures }) {
+      anomalies.inc({ app })
+      log.error({ failures }, 'failures in a row reached the threshold: retries come once a minute until one succeeds')
+    },
     ok(settled, state) {
       const { activation, ms, reused, bytes, verifyMs, fetchMs, activateMs, swapMs } = settled
       const digest = hexOf(activation.digest)
       total.inc({ app, commit: commitLabel(activation.commit ?? '') })
       latency.observe({ app }, ms / 1000)
+      const times = { verify: verifyMs, fetch: fetchMs, activate: activateMs, swap: swapMs }
+      for (const [stage, stageMs] of Object.entries(times))
+        if (stageMs !== undefined) stages.observe({ stage }, stageMs / 1000)
+      artifactBytes.inc({ source: reused ? 'reused' : 'network' }, bytes)
       log.marker(
         formatRefreshOk(
           { app, digest, ms },
           {
             activation: activation.id,
             reused: String(reused),
-            bytes,
+            bytes: reused ? 0 : bytes,
             verify_ms: verifyMs,
             fetch_ms: fetchMs,
             activate_ms: activateMs,

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { createDelivery } from './delivery.ts'
 import { createMailbox } from './mailbox.ts'
-import { retryDelayMs } from './retry.ts'
+import { createPace } from './pace.ts'
 
 const never = new AbortController().signal
 
@@ -37,15 +37,40 @@ await test('an end that is asked for ends the wait', async (t) => {
   t.equal(await waiting, undefined)
 })
 
+const paceOptions = { minIntervalMs: 2000, maxRetries: 8, anomalyThreshold: 100, random: () => 1 }
+
 await test('retries grow to five seconds with jitter, then come once a minute; some wait for annotations', async (t) => {
+  const pace = createPace(paceOptions)
   t.same(
-    [1, 2, 3, 4, 5, 8].map((n) => retryDelayMs('backoff', n, 1)),
+    [1, 2, 3, 4, 5, 8].map((tries) => pace.retryMs('download', tries, tries)),
     [500, 1000, 2000, 4000, 5000, 5000],
   )
-  t.equal(retryDelayMs('backoff', 1, 0), 250)
-  t.equal(retryDelayMs('backoff', 9, 1), 60_000)
-  t.equal(retryDelayMs('slow', 1, 1), 60_000)
-  t.equal(retryDelayMs('annotation', 1, 1), Number.POSITIVE_INFINITY)
+  t.equal(createPace({ ...paceOptions, random: () => 0 }).retryMs('download', 1, 1), 250)
+  t.equal(pace.retryMs('download', 9, 9), 60_000)
+  t.equal(pace.retryMs('checksum', 1, 1), 60_000)
+  t.equal(pace.retryMs('signature', 1, 1), Number.POSITIVE_INFINITY)
+})
+
+await test('at the threshold of failures in a row every retry is slow, and the anomaly is one event', async (t) => {
+  const pace = createPace({ ...paceOptions, anomalyThreshold: 3 })
+  t.same(
+    [1, 2, 3, 4].map((failures) => pace.retryMs('download', 1, failures)),
+    [500, 500, 60_000, 60_000],
+  )
+  t.same(
+    [1, 2, 3, 4].map((failures) => pace.isAnomaly(failures)),
+    [false, false, true, false],
+  )
+})
+
+await test('between two activations the minimum interval is kept', async (t) => {
+  const pace = createPace(paceOptions)
+  t.equal(pace.restMs(5), 0, 'the first comes at once')
+  pace.activated(1000)
+  t.same(
+    [1000, 2500, 3000, 9000].map((now) => pace.restMs(now)),
+    [2000, 500, 0, 0],
+  )
 })
 
 await test('two deliveries are the same when nothing of ours was written between them', async (t) => {

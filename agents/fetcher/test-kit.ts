@@ -74,6 +74,7 @@ export async function createWorld(t: Test, env: Readonly<Record<string, string>>
           AETHER_DATA_DIR: layout.root,
           AETHER_RUN_DIR: join(root, 'run'),
           AETHER_PUBKEY: join(root, 'key.pem'),
+          AETHER_MIN_REFRESH_INTERVAL_MS: '0',
           AETHER_HEALTH_HOST: '127.0.0.1',
           AETHER_HEALTH_PORT: String(healthPort),
           ...env,

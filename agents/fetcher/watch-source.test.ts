@@ -9,6 +9,7 @@ import { type Test, test } from 'tap'
 import { createApiServer } from './api-server.ts'
 import type { Delivery } from './delivery.ts'
 import { createPodApi } from './pod-api.ts'
+import { createPollSource } from './poll-source.ts'
 import { createWatchSource } from './watch-source.ts'
 
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, marker: () => {} }
@@ -53,7 +54,13 @@ async function createWorld(t: Test, silenceMs = 60_000) {
     name: 'p',
     namespace: 'n',
   })
-  const source = createWatchSource({ api, deliver: (delivery) => delivered.push(delivery), log: quiet, silenceMs })
+  const source = createWatchSource({
+    api,
+    deliver: (delivery) => delivered.push(delivery),
+    contact: () => {},
+    log: quiet,
+    silenceMs,
+  })
   t.teardown(async () => {
     await source.stop()
     server.closeAllConnections()
@@ -163,4 +170,43 @@ await test('what is no JSON, and an object without metadata, end the watch and n
   ;(await world.watch(2)).write('{"type":"MODIFIED","object":{}}\n')
   await world.watch(3)
   t.equal(world.latest(), '0')
+})
+
+await test('mode poll asks at each interval, and a refusal ends nothing', async (t) => {
+  const root = t.testdir({ token: 'first' })
+  let build = 0
+  let status = 200
+  const server = createServer((_request, response) => {
+    const metadata = { resourceVersion: '1', annotations: { 'aether.dev/build-time': String(build) } }
+    response.writeHead(status).end(JSON.stringify({ metadata: {}, items: [{ metadata }] }))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new TypeError('no port')
+  const seen: (string | undefined)[] = []
+  let contacts = 0
+  const source = createPollSource({
+    api: createPodApi(createApiServer({ url: `http://127.0.0.1:${address.port}`, credentialsDir: root }), {
+      name: 'p',
+      namespace: 'n',
+    }),
+    intervalMs: 20,
+    deliver: (delivery) => seen.push(delivery.annotations['aether.dev/build-time']),
+    contact: () => contacts++,
+    log: quiet,
+  })
+  t.teardown(async () => {
+    await source.stop()
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  await source.start()
+  await eventually('the first answer', () => seen.at(-1) === '0')
+  status = 503
+  build = 1
+  const before = contacts
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  t.ok(contacts - before <= 1, 'a refusal is no contact')
+  status = 200
+  await eventually('the change', () => seen.at(-1) === '1')
 })

@@ -10,6 +10,8 @@ import type { PodApi } from './pod-api.ts'
 export interface WatchSourceOptions {
   readonly api: PodApi
   readonly deliver: (delivery: Delivery) => void
+  /** Called whenever the API server was heard from; bookmarks count. */
+  readonly contact: () => void
   readonly log: Log
   readonly silenceMs: number
 }
@@ -17,7 +19,7 @@ export interface WatchSourceOptions {
 const shortestPauseMs = 200
 const longestPauseMs = 10_000
 
-export function createWatchSource({ api, deliver, log, silenceMs }: WatchSourceOptions): Part {
+export function createWatchSource({ api, deliver, contact, log, silenceMs }: WatchSourceOptions): Part {
   const stop = new AbortController()
   let running: Promise<void> | undefined
   let failures = 0
@@ -31,12 +33,14 @@ export function createWatchSource({ api, deliver, log, silenceMs }: WatchSourceO
     const signal = AbortSignal.any([stop.signal, silent.signal])
     try {
       const pod = await api.get(signal)
+      contact()
       deliver(createDelivery(pod.annotations, performance.now()))
       const calls = {
         onPod: (changed: { annotations: Readonly<Record<string, string>> }) =>
           deliver(createDelivery(changed.annotations, performance.now())),
         onContact: () => {
           failures = 0
+          contact()
           watchdog.refresh()
         },
       }

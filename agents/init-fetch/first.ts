@@ -6,7 +6,7 @@ import { parseTarget, type Target } from '@aether/contract/target'
 import { readActivation, readCurrent } from '@aether/release/activate'
 import { lockVolume } from '@aether/release/lock'
 import { recoverVolume } from '@aether/release/recover'
-import { type Refreshed, refresh } from '@aether/release/refresh'
+import { type Refreshed, refresh, refreshedBefore } from '@aether/release/refresh'
 import type { InitFetchConfig } from './config.ts'
 
 /** Throws a ReasonError; then nothing half-done is left on the volume. */
@@ -18,16 +18,7 @@ export async function fetchFirst(config: InitFetchConfig): Promise<Refreshed> {
     await recoverVolume(layout)
     const activation = await readActivation(layout)
     if (activation?.digest === target.digest && (await readCurrent(layout)) === target.digest)
-      return {
-        activation,
-        reused: true,
-        bytes: 0,
-        warnings: [],
-        keyId: undefined,
-        verifyMs: 0,
-        fetchMs: 0,
-        activateMs: 0,
-      }
+      return refreshedBefore(activation)
     return await refresh(target, config.refresh, AbortSignal.timeout(config.refresh.limits.totalMs))
   } finally {
     await lock.release()

@@ -10,6 +10,7 @@ import { access, mkdir, readFile, readlink, rename, rm, symlink } from 'node:fs/
 import { basename, join } from 'node:path'
 import { type Activation, formatActivation, parseActivation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
+import { parseFields } from '@aether/contract/json'
 import {
   currentLinkTarget,
   digestOfReleaseName,
@@ -26,28 +27,36 @@ const complete = Symbol('release')
 /** A complete, verified release on disk. Made from a Staged, or found with its completion record. */
 export interface Release {
   readonly digest: Digest
+  /** Size of the artifact it came from. */
+  readonly artifactBytes: number
   readonly [complete]: true
 }
 
 /** The release of this digest where it is on disk with its completion record: existence of a folder alone is not trust. */
 export async function findRelease(layout: VolumeLayout, digest: Digest): Promise<Release | undefined> {
-  const [record, folder] = await Promise.all([exists(recordPath(layout, digest)), exists(releasePath(layout, digest))])
-  return record && folder ? { digest, [complete]: true } : undefined
+  try {
+    const record = parseFields(await readFile(recordPath(layout, digest), 'utf8'), 'completion record')
+    if (record.text('digest') !== digest || !(await exists(releasePath(layout, digest)))) return undefined
+    return { digest, artifactBytes: record.count('artifactBytes'), [complete]: true }
+  } catch {
+    return undefined
+  }
 }
 
 /** Steps 2 to 4. */
 export async function installRelease(staged: Staged, layout: VolumeLayout): Promise<Release> {
   const { digest, files, bytes } = staged
+  const artifactBytes = staged.held.bytes
   const path = releasePath(layout, digest)
   try {
     await mkdir(layout.releases, { recursive: true })
     await mkdir(layout.complete, { recursive: true })
     // A folder of that name has no record, or it would be in use; it goes before there is one.
     if (await exists(path)) await rename(path, join(layout.staging, `${releaseName(digest)}-${randomUUID()}`))
-    await writeFileAtomic(recordPath(layout, digest), `${JSON.stringify({ digest, files, bytes })}\n`) // 2
+    await writeFileAtomic(recordPath(layout, digest), `${JSON.stringify({ digest, artifactBytes, files, bytes })}\n`) // 2
     await rename(staged.folder, path) // 3
     await syncFolder(layout.releases) // 4
-    return { digest, [complete]: true }
+    return { digest, artifactBytes, [complete]: true }
   } catch (error) {
     const reason = await toDiskError(error, layout.root)
     await rm(staged.folder, { recursive: true, force: true })

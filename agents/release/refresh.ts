@@ -18,6 +18,7 @@ export interface Refreshed {
   readonly activation: Activation
   /** Already on disk: nothing was downloaded. */
   readonly reused: boolean
+  /** Size of the artifact, downloaded or not. */
   readonly bytes: number
   readonly warnings: readonly string[]
   readonly keyId: string | undefined
@@ -39,13 +40,20 @@ export async function refresh(
   const signed = await verifyTarget(target, policy, before)
   const verifyMs = lap()
   const found = await findRelease(layout, target.digest)
-  const { release, bytes } = found ? { release: found, bytes: 0 } : await bring(signed, options, signal, before)
+  const release = found ?? (await bring(signed, options, signal, before))
   const fetchMs = lap()
   signal.throwIfAborted()
   const activation = await activate(release, layout, target.commit ?? null, () => new Date())
   const activateMs = lap()
   const { warnings, keyId } = signed
+  const bytes = release.artifactBytes
   return { activation, reused: found !== undefined, bytes, warnings, keyId, verifyMs, fetchMs, activateMs }
+}
+
+/** An activation made earlier that is served already, as the outcome of a refresh with nothing to do. */
+export function refreshedBefore(activation: Activation): Refreshed {
+  const nothing = { bytes: 0, verifyMs: 0, fetchMs: 0, activateMs: 0 }
+  return { activation, reused: true, warnings: [], keyId: undefined, ...nothing }
 }
 
 async function bring(
@@ -53,10 +61,10 @@ async function bring(
   { layout, limits }: RefreshOptions,
   signal: AbortSignal,
   before: Target | undefined,
-): Promise<{ release: Release; bytes: number }> {
+): Promise<Release> {
   const stream = await fetchArtifact(signed, limits, signal, before)
   const staged = await extractArtifact(stream, signed.target.digest, layout, limits)
-  return { release: await installRelease(staged, layout), bytes: staged.held.bytes }
+  return installRelease(staged, layout)
 }
 
 function createLaps(): () => number {

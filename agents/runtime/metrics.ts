@@ -27,9 +27,29 @@ export function createCounter<L extends string>(registry: Registry, spec: Metric
   }
 }
 
-export function createGauge<L extends string>(registry: Registry, spec: MetricSpec<L>) {
-  const gauge = new Gauge({ name: spec.name, help: spec.help, labelNames: [...spec.labels], registers: [registry] })
-  return { set: (labels: Labels<L>, value: number) => gauge.set({ ...labels }, value) }
+export interface TypedGauge<L extends string> {
+  set(labels: Labels<L>, value: number): void
+  remove(labels: Labels<L>): void
+}
+
+/** `collect` is called at each scrape, to set what is known only then. */
+export function createGauge<L extends string>(
+  registry: Registry,
+  spec: MetricSpec<L>,
+  collect?: () => void,
+): TypedGauge<L> {
+  const { name, help, labels } = spec
+  const gauge = new Gauge({
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [registry],
+    ...(collect ? { collect } : {}),
+  })
+  return {
+    set: (values: Labels<L>, value: number) => gauge.set({ ...values }, value),
+    remove: (values: Labels<L>) => gauge.remove({ ...values }),
+  }
 }
 
 /** `buckets` in the metric's base unit. */
