@@ -23,9 +23,9 @@ export function startProcess(
   args: readonly string[] = [],
 ): TestProcess {
   const lines: string[] = []
-  // Not tap's environment: its loaders would run in the agent too.
-  const child = spawn(process.execPath, [file, ...args], {
-    env: { PATH: process.env.PATH, ...env },
+  // By env(1), because tap puts its loaders into the environment of whatever is spawned here.
+  const variables = Object.entries({ PATH: process.env.PATH ?? '', ...env }).map(([name, value]) => `${name}=${value}`)
+  const child = spawn('env', ['-i', ...variables, process.execPath, file, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   for (const stream of [child.stdout, child.stderr])
