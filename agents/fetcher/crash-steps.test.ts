@@ -122,8 +122,8 @@ async function killAt(lane: Lane, mode: KillMode, at: number, all: readonly stri
   t.equal(await readCurrent(layout), to.digest)
   const whole = (digest: Target['digest']) => [releaseName(digest), lane.manifest[releaseName(digest)]]
   t.strictSame(
-    readdirSync(layout.releases).map((name) => [name, listTree(join(layout.releases, name))]),
-    [whole(from.digest), whole(to.digest)].toSorted(),
+    Object.fromEntries(readdirSync(layout.releases).map((name) => [name, listTree(join(layout.releases, name))])),
+    Object.fromEntries([whole(from.digest), whole(to.digest)]),
     `${what}: the releases on disk are whole`,
   )
   t.strictSame([readdirSync(layout.staging), readdirSync(layout.lock)], [[], []], `${what}: nothing is left over`)

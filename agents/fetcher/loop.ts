@@ -77,6 +77,7 @@ export function createLoop(options: LoopOptions): Part {
         return
       } catch (error) {
         observer.fail(toReasonError(error), undefined, 0, state)
+        observer.state(state)
         await sleep(Math.min(volumePauseMs, 500 * failures), undefined, { signal: stop.signal }).catch(() => undefined)
       }
     }
@@ -135,16 +136,11 @@ export function createLoop(options: LoopOptions): Part {
   }
 
   async function succeeded(refreshed: Refreshed, delivery: Delivery, swapMs: number | undefined): Promise<void> {
-    const { activation } = refreshed
+    const { id, digest } = refreshed.activation
     pace.activated(performance.now())
-    await remember({
-      failures: 0,
-      reported: activation.id,
-      lastDigest: activation.digest,
-      served: delivery.annotations,
-      refused: null,
-    })
-    observer.ok({ ...refreshed, ms: performance.now() - delivery.at, swapMs }, state)
+    const next = { failures: 0, reported: id, lastDigest: digest, served: delivery.annotations, refused: null }
+    observer.ok({ ...refreshed, ms: performance.now() - delivery.at, swapMs }, next)
+    await remember(next)
     await prune()
   }
 
@@ -156,23 +152,28 @@ export function createLoop(options: LoopOptions): Part {
     let reported = activation.id
     if (good !== undefined && good.digest !== activation.digest)
       reported = (await activate(good, layout, servedTarget(state)?.commit ?? null, () => new Date())).id
-    await remember({ ...state, reported, refused: { digest: activation.digest, key: delivery.key } })
-    return failed(refused, delivery)
+    return failed(refused, delivery, { reported, refused: { digest: activation.digest, key: delivery.key } })
   }
 
-  async function failed(error: ReasonError, delivery: Delivery): Promise<ReasonError> {
-    await remember({ ...state, failures: state.failures + 1 })
-    observer.fail(error, delivery, performance.now() - delivery.at, state)
+  async function failed(
+    error: ReasonError,
+    delivery: Delivery,
+    changes: Partial<FetcherState> = {},
+  ): Promise<ReasonError> {
+    const next = { ...state, ...changes, failures: state.failures + 1 }
+    observer.fail(error, delivery, performance.now() - delivery.at, next)
+    await remember(next)
     if (pace.isAnomaly(state.failures)) observer.anomaly(state)
     return error
   }
 
-  /** A volume that takes no state any more must not hide the outcome itself. */
+  /** After the marker: a kill between the two has the outcome said twice, and never not at all. */
   async function remember(next: FetcherState): Promise<void> {
     state = next
     await saveState(layout.state, next).catch((error: unknown) =>
       log.warn({ err: error }, 'state.json cannot be written'),
     )
+    observer.state(state)
   }
 
   async function prune(): Promise<void> {

@@ -17,6 +17,7 @@ export type Settled = Omit<Refreshed, 'warnings' | 'keyId'> & {
 export interface Observer {
   ok(settled: Settled, state: FetcherState): void
   fail(error: ReasonError, delivery: Delivery | undefined, ms: number, state: FetcherState): void
+  /** What is remembered now, also over a restart. */
   state(state: FetcherState): void
   /** Our annotations changed at `at`, performance.now(). */
   patched(at: number): void
@@ -73,11 +74,13 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
     served = state.lastDigest ?? undefined
     if (served !== undefined) release.set({ digest: served }, 1)
     consecutive.set({ app }, state.failures)
-    log.marker(formatRefreshState(state.failures, state.lastDigest === null ? '' : hexOf(state.lastDigest)))
   }
 
   return {
-    state: showState,
+    state(state) {
+      showState(state)
+      log.marker(formatRefreshState(state.failures, state.lastDigest === null ? '' : hexOf(state.lastDigest)))
+    },
     patched(at) {
       patches.push(at)
       forgetPatches(at)

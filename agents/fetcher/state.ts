@@ -8,7 +8,7 @@ import { writeFileAtomic } from '@aether/runtime/atomic-file'
 export interface FetcherState {
   /** Failures since the last success. */
   readonly failures: number
-  /** Id of the last activation whose outcome was reported: OK is said once per activation. */
+  /** Id of the last activation whose outcome was reported, so that a restart does not say it again. */
   readonly reported: number
   /** The release reported as serving last; null before the first. */
   readonly lastDigest: Digest | null
