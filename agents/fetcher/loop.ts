@@ -74,6 +74,7 @@ export function createLoop(options: LoopOptions): Part {
         if (fault !== undefined) log.warn({ err: fault }, 'state.json cannot be read; a fresh one is begun')
         state = loaded
         observer.state(state)
+        await prune() // a kill may have come before it
         return
       } catch (error) {
         observer.fail(toReasonError(error), undefined, 0, state)
