@@ -38,4 +38,5 @@ export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_TERMINATION_LOG',
   'AETHER_VERDICT_TIMEOUT_MS',
   'AETHER_WORKSPACE_DIR',
+  'AETHER_WORKSPACE_MAX_BYTES',
 ])

@@ -73,8 +73,8 @@ const table = {
   disk_full: {
     exitCode: 16,
     retry: 'slow',
-    doc: 'No room for the release on the volume (ENOSPC, EDQUOT).',
-    details: ['bytes', 'inodes'],
+    doc: 'No room for the release on the volume (ENOSPC, EDQUOT), or in AETHER_WORKSPACE_MAX_BYTES.',
+    details: ['bytes', 'inodes', 'budget'],
   },
   read_only: {
     exitCode: 17,

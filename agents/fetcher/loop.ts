@@ -126,7 +126,7 @@ export function createLoop(options: LoopOptions): Part {
       return undefined
     }
     log.info({ digest: target.digest, commit: target.commit }, 'refreshing')
-    const refreshed = await refresh(target, refreshOptions, signal, servedTarget(state))
+    const refreshed = await refresh(target, { ...refreshOptions, inUse }, signal, servedTarget(state))
     for (const warning of refreshed.warnings) log.warn({ digest: target.digest }, warning)
     return refreshed
   }
@@ -177,11 +177,14 @@ export function createLoop(options: LoopOptions): Part {
     observer.state(state)
   }
 
+  async function inUse(): Promise<readonly Digest[]> {
+    const seen = options.supervised ? await readSupervisorState(options.runDir) : undefined
+    return (seen?.inUse ?? []).slice(0, options.keepReleases)
+  }
+
   async function prune(): Promise<void> {
     try {
-      const seen = options.supervised ? await readSupervisorState(options.runDir) : undefined
-      const inUse: Digest[] = [...(seen?.inUse ?? [])].slice(0, options.keepReleases)
-      const removed = await pruneReleases(layout, options.keepReleases, inUse)
+      const removed = await pruneReleases(layout, options.keepReleases, await inUse())
       if (removed.length > 0) log.debug({ removed }, 'pruned')
     } catch (error) {
       log.warn({ err: error }, 'old releases cannot be pruned')

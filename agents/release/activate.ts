@@ -29,6 +29,8 @@ export interface Release {
   readonly digest: Digest
   /** Size of the artifact it came from. */
   readonly artifactBytes: number
+  /** Size of its files. */
+  readonly bytes: number
   readonly [complete]: true
 }
 
@@ -37,7 +39,7 @@ export async function findRelease(layout: VolumeLayout, digest: Digest): Promise
   try {
     const record = parseFields(await readFile(recordPath(layout, digest), 'utf8'), 'completion record')
     if (record.text('digest') !== digest || !(await exists(releasePath(layout, digest)))) return undefined
-    return { digest, artifactBytes: record.count('artifactBytes'), [complete]: true }
+    return { digest, artifactBytes: record.count('artifactBytes'), bytes: record.count('bytes'), [complete]: true }
   } catch {
     return undefined
   }
@@ -56,7 +58,7 @@ export async function installRelease(staged: Staged, layout: VolumeLayout): Prom
     await writeFileAtomic(recordPath(layout, digest), `${JSON.stringify({ digest, artifactBytes, files, bytes })}\n`) // 2
     await rename(staged.folder, path) // 3
     await syncFolder(layout.releases) // 4
-    return { digest, artifactBytes, [complete]: true }
+    return { digest, artifactBytes, bytes, [complete]: true }
   } catch (error) {
     const reason = await toDiskError(error, layout.root)
     await rm(staged.folder, { recursive: true, force: true })

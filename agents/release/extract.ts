@@ -5,6 +5,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
+import type { Room } from './budget.ts'
 import { toDiskError } from './disk-error.ts'
 import type { ArtifactStream, Held } from './fetch.ts'
 import { createUnpacker, type Unpacked, type UnpackLimits } from './unpack.ts'
@@ -24,9 +25,10 @@ export async function extractArtifact(
   digest: Digest,
   layout: VolumeLayout,
   limits: UnpackLimits,
+  room: Room,
 ): Promise<Staged> {
   const folder = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
-  const unpacker = createUnpacker(folder, limits)
+  const unpacker = createUnpacker(folder, limits, room)
   try {
     await mkdir(folder, { recursive: true, mode: 0o755 })
     const held = await stream.drain((chunk) => unpacker.write(chunk))

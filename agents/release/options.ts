@@ -38,6 +38,12 @@ export function readRefreshOptions(read: ConfigReader): RefreshOptions {
       ),
       maxEntries: read.integer('AETHER_MAX_ENTRIES', 200_000, range(1), 'Most files, folders and links in a release.'),
       maxDepth: read.integer('AETHER_MAX_DEPTH', 64, { min: 1, max: 1000 }, 'Deepest nesting of folders in a release.'),
+      maxWorkspaceBytes: read.integer(
+        'AETHER_WORKSPACE_MAX_BYTES',
+        0,
+        range(0),
+        'Most bytes of all releases together, unpacked; old ones go first. 0 is no limit of our own.',
+      ),
       idleMs: read.integer('AETHER_DOWNLOAD_IDLE_MS', 30_000, range(1), 'Longest silence of the artifact server.'),
       totalMs: read.integer('AETHER_DOWNLOAD_TOTAL_MS', 600_000, range(1), 'Longest time for a whole artifact.'),
     },

@@ -12,13 +12,7 @@ export async function pruneReleases(
   keep: number,
   inUse: readonly Digest[],
 ): Promise<readonly Digest[]> {
-  const activation = await readActivation(layout)
-  const needed = new Set<Digest | null | undefined>([
-    ...inUse,
-    await readCurrent(layout),
-    activation?.digest,
-    activation?.previous,
-  ])
+  const needed = await neededReleases(layout, inUse)
   const found = await listReleases(layout)
   const removed: Digest[] = []
   let surplus = found.length - keep
@@ -32,8 +26,14 @@ export async function pruneReleases(
   return removed
 }
 
+/** What serves, what served before, and what is in use. */
+export async function neededReleases(layout: VolumeLayout, inUse: readonly Digest[]): Promise<ReadonlySet<unknown>> {
+  const activation = await readActivation(layout)
+  return new Set([...inUse, await readCurrent(layout), activation?.digest, activation?.previous])
+}
+
 /** What is on disk, the least recently completed first. */
-async function listReleases(layout: VolumeLayout): Promise<readonly Digest[]> {
+export async function listReleases(layout: VolumeLayout): Promise<readonly Digest[]> {
   const rows: { digest: Digest; at: number }[] = []
   for (const name of await readdir(layout.releases)) {
     const digest = digestOfReleaseName(name)

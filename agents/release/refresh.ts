@@ -1,8 +1,10 @@
 // One refresh on disk, as a list: verify -> fetch -> extract -> activate. Prune comes after the verdict (fetcher/loop.ts).
 import type { Activation } from '@aether/contract/activation'
+import type { Digest } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
 import type { Target } from '@aether/contract/target'
 import { activate, findRelease, installRelease, type Release } from './activate.ts'
+import { openRoom } from './budget.ts'
 import { extractArtifact } from './extract.ts'
 import { type FetchLimits, fetchArtifact } from './fetch.ts'
 import type { UnpackLimits } from './unpack.ts'
@@ -11,7 +13,9 @@ import { type SignaturePolicy, type SignedTarget, verifyTarget } from './verify.
 export interface RefreshOptions {
   readonly layout: VolumeLayout
   readonly policy: SignaturePolicy
-  readonly limits: FetchLimits & UnpackLimits
+  readonly limits: FetchLimits & UnpackLimits & { readonly maxWorkspaceBytes: number }
+  /** Releases that a process may still read; without it none does. */
+  readonly inUse?: () => Promise<readonly Digest[]>
 }
 
 export interface Refreshed {
@@ -58,12 +62,13 @@ export function refreshedBefore(activation: Activation): Refreshed {
 
 async function bring(
   signed: SignedTarget,
-  { layout, limits }: RefreshOptions,
+  { layout, limits, inUse }: RefreshOptions,
   signal: AbortSignal,
   before: Target | undefined,
 ): Promise<Release> {
+  const room = await openRoom(layout, limits.maxWorkspaceBytes, (await inUse?.()) ?? [])
   const stream = await fetchArtifact(signed, limits, signal, before)
-  const staged = await extractArtifact(stream, signed.target.digest, layout, limits)
+  const staged = await extractArtifact(stream, signed.target.digest, layout, limits, room)
   return installRelease(staged, layout)
 }
 

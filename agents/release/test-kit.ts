@@ -53,6 +53,7 @@ export const limits = {
   maxUnpackedBytes: 32 * 1024 * 1024,
   maxEntries: 1000,
   maxDepth: 64,
+  maxWorkspaceBytes: 0,
   idleMs: 5000,
   totalMs: 20_000,
 }

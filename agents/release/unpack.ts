@@ -3,6 +3,7 @@ import { closeSync, linkSync, mkdirSync, openSync, symlinkSync, writeSync } from
 import { dirname, join } from 'node:path'
 import { createGunzip } from 'node:zlib'
 import { refusal } from '@aether/contract/reasons'
+import type { Room } from './budget.ts'
 import { createTarReader, type TarEntry } from './tar-reader.ts'
 import { createTreePolicy, type TreeLimits } from './tree-policy.ts'
 
@@ -24,7 +25,7 @@ export interface Unpacker {
   abandon(): void
 }
 
-export function createUnpacker(folder: string, limits: UnpackLimits): Unpacker {
+export function createUnpacker(folder: string, limits: UnpackLimits, room: Room): Unpacker {
   const policy = createTreePolicy(limits)
   const madeFolders = new Set([''])
   let files = 0
@@ -57,7 +58,9 @@ export function createUnpacker(folder: string, limits: UnpackLimits): Unpacker {
         'limit',
         `the release is larger than ${limits.maxUnpackedBytes} bytes: raise AETHER_MAX_UNPACKED_BYTES if that is right`,
       )
-    open = openSync(place(policy.admitFile(entry.path)), 'wx', entry.executable ? 0o755 : 0o644)
+    const path = place(policy.admitFile(entry.path))
+    room.take(entry.size)
+    open = openSync(path, 'wx', entry.executable ? 0o755 : 0o644)
   }
   function closeFile(): void {
     if (open >= 0) closeSync(open)
