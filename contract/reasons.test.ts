@@ -114,7 +114,7 @@ await test('the environment of the docs is what the agents say in --help, with t
 
 await test('a fetch mode that the docs leave out is refused with those there are', async (t) => {
   const main = new URL('../agents/fetcher/main.ts', import.meta.url).pathname
-  const { status, stderr } = spawnSync(process.execPath, [main, '--fetch-mode', 'poll'], { env: {}, encoding: 'utf8' })
+  const { status, stderr } = spawnSync(process.execPath, [main, '--fetch-mode', 'push'], { env: {}, encoding: 'utf8' })
   t.equal(status, exitCodes.usage)
-  t.match(stderr, 'AETHER_FETCH_MODE (--fetch-mode) is "poll": write one of watch, file')
+  t.match(stderr, 'AETHER_FETCH_MODE (--fetch-mode) is "push": write one of watch, poll, file')
 })

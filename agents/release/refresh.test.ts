@@ -29,7 +29,11 @@ await test('a digest that is on disk is activated again without a download', asy
   const target = world.publish(release('one'))
   await world.take(target)
   const again = await world.take(target)
-  t.match(again, { reused: true, bytes: 0, activation: { id: 2, previous: target.digest } })
+  t.match(again, {
+    reused: true,
+    bytes: release('one').length,
+    activation: { id: 2, previous: target.digest },
+  })
   t.equal(world.asked.length, 1)
 })
 
