@@ -24,8 +24,12 @@ export interface Made {
   readonly annotations: Readonly<Record<string, string>>
 }
 
-export async function createWorld(t: Test, env: Readonly<Record<string, string>> = {}) {
-  const root = t.testdir({ data: {}, run: {}, podinfo: {} })
+/** `root` is a folder with the folders data, run and podinfo. */
+export async function createWorld(
+  t: Test,
+  env: Readonly<Record<string, string>> = {},
+  root = t.testdir({ data: {}, run: {}, podinfo: {} }),
+) {
   const layout = layoutOf(join(root, 'data'))
   const server = await createArtifactServer(t)
   const signer = createSigner()

@@ -11,6 +11,7 @@ import { fetchFirst } from './first.ts'
 
 await runCommand('init-fetch', async () => {
   const startedAt = performance.now()
+  process.umask(0o002) // the other agent may be another user of the volume's group
   const config = loadConfig(process.argv.slice(2), process.env)
   const log = createLog('init-fetch', config.logLevel)
   for (const warning of config.warnings) log.warn({}, warning)

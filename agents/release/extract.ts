@@ -30,7 +30,7 @@ export async function extractArtifact(
   const folder = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
   const unpacker = createUnpacker(folder, limits, room)
   try {
-    await mkdir(folder, { recursive: true, mode: 0o755 })
+    await mkdir(folder, { recursive: true, mode: 0o775 })
     const held = await stream.drain((chunk) => unpacker.write(chunk))
     const unpacked = await unpacker.end()
     return { ...unpacked, folder, digest: held.signed.target.digest, held, [staged]: true }

@@ -83,7 +83,7 @@ await test('the last of a PAX and a GNU name counts, and a PAX size beats the on
   t.match(listTree(join(world.layout.workspace, 'current')), [/^named - /, /^next - /])
 })
 
-await test('modes become 0755 or 0644 and folders 0755, whatever the archive says', async (t) => {
+await test('modes become 0755 or 0644 and folders 0775 less the umask, whatever the archive says', async (t) => {
   const world = await createWorld(t)
   const rows = { a: 0o777, b: 0o666, c: 0o400, d: 0o100, e: 0 }
   const files = Object.entries(rows).map(([name, mode]) => header({ name, mode }))
@@ -93,5 +93,5 @@ await test('modes become 0755 or 0644 and folders 0755, whatever the archive say
     world.publish(packed(header({ name: 'sub/', type: '5', mode: 0o700 }), ...files, symlink('l', 'a'), endMark)),
   )
   const mode = (path: string) => (lstatSync(`${world.layout.workspace}/current/${path}`).mode & 0o7777).toString(8)
-  t.strictSame(['a', 'b', 'c', 'd', 'e', 'sub', '.'].map(mode), ['755', '644', '644', '755', '644', '755', '755'])
+  t.strictSame(['a', 'b', 'c', 'd', 'e', 'sub', '.'].map(mode), ['755', '644', '644', '755', '644', '775', '775'])
 })

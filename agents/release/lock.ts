@@ -70,6 +70,7 @@ function answers(path: string): Promise<boolean> {
       socket.destroy()
       resolve(true)
     })
-    socket.once('error', () => resolve(false))
+    // Another user's, and no right to ask: it may well be held.
+    socket.once('error', (error) => resolve('code' in error && error.code === 'EACCES'))
   })
 }

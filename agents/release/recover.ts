@@ -9,7 +9,7 @@ import { toDiskError } from './disk-error.ts'
 export async function recoverVolume(layout: VolumeLayout): Promise<void> {
   try {
     for (const folder of [layout.workspace, layout.releases, layout.staging, layout.complete])
-      await mkdir(folder, { recursive: true, mode: 0o755 })
+      await mkdir(folder, { recursive: true, mode: 0o775 })
     for (const name of await readdir(layout.staging)) await remove(join(layout.staging, name))
     for (const folder of [layout.root, layout.workspace, layout.complete])
       for (const name of await readdir(folder))

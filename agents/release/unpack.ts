@@ -1,4 +1,4 @@
-// gzip bytes in, a tree on disk out: inflate -> read -> admit -> write, as the bytes come. Modes become 0755 or 0644.
+// gzip bytes in, a tree on disk out: inflate -> read -> admit -> write, as the bytes come. Files become 0755 or 0644, folders 0775 (less the umask).
 import { closeSync, linkSync, mkdirSync, openSync, symlinkSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createGunzip } from 'node:zlib'
@@ -68,7 +68,7 @@ export function createUnpacker(folder: string, limits: UnpackLimits, room: Room)
   }
   function makeFolder(path: string): void {
     if (madeFolders.has(path)) return
-    mkdirSync(join(folder, path), { recursive: true, mode: 0o755 })
+    mkdirSync(join(folder, path), { recursive: true, mode: 0o775 })
     madeFolders.add(path)
   }
   function place(path: string): string {
