@@ -236,6 +236,7 @@ await test('a supervisor state reads back, is cut to size, and a broken one name
     state: 'serving',
     outcome: 'fail',
     reason: 'unhealthy',
+    detail: 'not_ready',
     message: 'it "did" not\nstart',
     lastGood: null,
     refused: [digest],
@@ -243,6 +244,7 @@ await test('a supervisor state reads back, is cut to size, and a broken one name
     since: '2026-01-01T00:00:00.000Z',
   }
   t.strictSame(parseSupervisorState(formatSupervisorState(state)), state)
+  t.equal(parseSupervisorState(JSON.stringify({ ...state, detail: undefined })).detail, null, 'of an older supervisor')
   const long = parseSupervisorState(
     formatSupervisorState({ ...state, message: 'm'.repeat(900), instance: 'i'.repeat(90) }),
   )
@@ -254,6 +256,10 @@ await test('a supervisor state reads back, is cut to size, and a broken one name
     [{ outcome: 'maybe' }, /outcome is none of pending, ok, fail/],
     [{ reason: 'because' }, /reason is not one of the table/],
     [{ reason: 'constructor' }, /reason/],
+    [{ detail: 'budget' }, /detail is not one of the reason/],
+    [{ detail: 'constructor' }, /detail is not one of the reason/],
+    [{ detail: 1 }, /detail is not a string or null/],
+    [{ reason: null }, /detail is not one of the reason/],
     [{ message: {} }, /message is not a string or null/],
     [{ refused: 'x' }, /refused is not a list/],
     [{ refused: [1] }, /refused/],

@@ -7,6 +7,8 @@ export class RecordError extends Error {
 export interface Fields {
   text(name: string): string
   textOrNull(name: string): string | null
+  /** Null also where it is missing, as in the record of an older version. */
+  textIfAny(name: string): string | null
   list(name: string): readonly string[]
   objectOrNull(name: string): Readonly<Record<string, unknown>> | null
   /** A whole number from 0 on. */
@@ -32,6 +34,11 @@ export function parseFields(json: string, what: string): Fields {
     },
     textOrNull(name) {
       const field = fields[name]
+      if (typeof field !== 'string' && field !== null) throw wrong(name, 'a string or null')
+      return field
+    },
+    textIfAny(name) {
+      const field = fields[name] ?? null
       if (typeof field !== 'string' && field !== null) throw wrong(name, 'a string or null')
       return field
     },

@@ -129,6 +129,10 @@ export function isReason(text: string): text is Reason {
   return Object.hasOwn(table, text)
 }
 
+export function isDetailOf<R extends Reason>(reason: R, text: string): text is Detail<R> {
+  return reasons[reason].details.includes(text)
+}
+
 /** What every stage throws: a reason of the table, and a message that names the field, the value and the remedy. */
 export class ReasonError extends Error {
   override readonly name = 'ReasonError'

@@ -2,7 +2,7 @@
 // because the app runs beside the supervisor and could have written it.
 import { type Digest, parseDigest } from './digest.ts'
 import { parseFields, RecordError } from './json.ts'
-import { isReason, type Reason } from './reasons.ts'
+import { type Detail, isDetailOf, isReason, type Reason } from './reasons.ts'
 
 const states = ['waiting', 'starting', 'serving', 'swapping', 'down', 'stopping'] as const
 const outcomes = ['pending', 'ok', 'fail'] as const
@@ -20,6 +20,8 @@ export interface SupervisorState {
   readonly outcome: (typeof outcomes)[number]
   /** Set with outcome `fail`. */
   readonly reason: Reason | null
+  /** A finer word of the reason's row; null where there is none. */
+  readonly detail: Detail | null
   /** For people, one line, at most 500 characters. */
   readonly message: string | null
   readonly lastGood: Digest | null
@@ -47,6 +49,9 @@ export function parseSupervisorState(json: string): SupervisorState {
   const digests = (name: string) => fields.list(name).map((text) => parseDigest(text, `supervisor.json: ${name}`))
   const reason = fields.textOrNull('reason')
   if (reason !== null && !isReason(reason)) throw new RecordError('supervisor.json: reason is not one of the table')
+  const detail = fields.textIfAny('detail')
+  if (detail !== null && (reason === null || !isDetailOf(reason, detail)))
+    throw new RecordError('supervisor.json: detail is not one of the reason')
   return {
     activation: fields.count('activation'),
     digest: digestOrNull('digest'),
@@ -54,6 +59,7 @@ export function parseSupervisorState(json: string): SupervisorState {
     state: oneOf(states, fields.text('state'), 'state'),
     outcome: oneOf(outcomes, fields.text('outcome'), 'outcome'),
     reason,
+    detail,
     message: fields.textOrNull('message')?.slice(0, 500) ?? null,
     lastGood: digestOrNull('lastGood'),
     refused: digests('refused'),

@@ -172,8 +172,15 @@ await test('a release that does not come up is taken back, and waits for new ann
   await fetcher.marker(1)
   world.annotate(two.annotations)
   await eventually('the activation', () => world.activation().id === 2)
-  world.say({ activation: 2, digest: two.digest, outcome: 'fail', reason: 'unhealthy', message: 'exit code 1' })
-  t.match(await fetcher.marker(2), { kind: 'fail', reason: 'unhealthy' })
+  world.say({
+    activation: 2,
+    digest: two.digest,
+    outcome: 'fail',
+    reason: 'unhealthy',
+    detail: 'exited',
+    message: 'exit code 1',
+  })
+  t.match(await fetcher.marker(2), { kind: 'fail', reason: 'unhealthy', pairs: { detail: 'exited' } })
   t.match(world.activation(), { id: 3, digest: one.digest, previous: two.digest })
   t.equal(await world.current(), one.digest)
 

@@ -98,6 +98,7 @@ export async function createWorld(
         state: 'serving',
         outcome: 'ok',
         reason: null,
+        detail: null,
         message: null,
         lastGood: null,
         refused: [],

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Activation } from '@aether/contract/activation'
 import { supervisorStateName } from '@aether/contract/layout'
-import { type ReasonError, refusal } from '@aether/contract/reasons'
+import { isDetailOf, type ReasonError, refusal } from '@aether/contract/reasons'
 import { maxSupervisorStateBytes, parseSupervisorState, type SupervisorState } from '@aether/contract/supervisor-state'
 import { watchFolder } from '@aether/runtime/watch-folder'
 
@@ -78,7 +78,10 @@ export function awaitVerdict(
 
 function verdictOf(state: SupervisorState, activation: Activation): ReasonError | undefined | 'none' {
   if (state.activation !== activation.id || state.outcome === 'pending') return 'none'
-  if (state.outcome === 'fail')
-    return refusal('unhealthy', 'start', state.message ?? 'the supervisor refused the release without saying why')
+  if (state.outcome === 'fail') {
+    const { detail, message } = state
+    const known = detail !== null && isDetailOf('unhealthy', detail) ? detail : 'start'
+    return refusal('unhealthy', known, message ?? 'the supervisor refused the release without saying why')
+  }
   return state.digest === activation.digest ? undefined : 'none'
 }

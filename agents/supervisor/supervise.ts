@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Activation } from '@aether/contract/activation'
 import { hexOf } from '@aether/contract/digest'
 import { metrics } from '@aether/contract/metric-names'
-import { type ReasonError, toReasonError } from '@aether/contract/reasons'
+import { isDetailOf, type ReasonError, toReasonError } from '@aether/contract/reasons'
 import type { Readiness } from '@aether/runtime/health'
 import type { Log } from '@aether/runtime/log'
 import { createCounter, createHistogram, type Registry } from '@aether/runtime/metrics'
@@ -81,6 +81,7 @@ export function createSupervision(config: SwapConfig, verdict: VerdictFile, log:
       state: child === undefined ? 'starting' : 'swapping',
       outcome: 'pending',
       reason: null,
+      detail: null,
       message: null,
     })
     try {
@@ -120,6 +121,7 @@ export function createSupervision(config: SwapConfig, verdict: VerdictFile, log:
       state: 'serving',
       outcome: 'ok',
       reason: null,
+      detail: null,
       message: null,
       lastGood: digest,
       refused,
@@ -139,6 +141,7 @@ export function createSupervision(config: SwapConfig, verdict: VerdictFile, log:
       state: 'down',
       outcome: 'fail',
       reason: 'unhealthy',
+      detail: isDetailOf('unhealthy', detail) ? detail : null,
       message,
       refused,
     })

@@ -69,7 +69,13 @@ await test('a release that ends while it starts is refused with its reason, and 
   const broken = world.release('b', `console.error('no such module'); process.exit(3)`)
   world.activate(broken)
   await world.verdict(2, 'fail')
-  t.match(world.state(), { reason: 'unhealthy', message: /exit code 3/, refused: [broken], lastGood: good })
+  t.match(world.state(), {
+    reason: 'unhealthy',
+    detail: 'exited',
+    message: /exit code 3/,
+    refused: [broken],
+    lastGood: good,
+  })
   await eventually('the last good release', async () => (await world.ask()).version === 'one')
   t.equal(await world.readyz(), 200)
   t.ok(supervisor.lines.includes('no such module'), "the app's own words are passed through")
@@ -88,6 +94,7 @@ await test('a release that never answers is refused when its time is over', asyn
   world.start()
   world.activate(world.release('a', 'setInterval(() => {}, 1000)'))
   await world.verdict(1, 'fail')
+  t.equal(world.state().detail, 'not_ready')
   t.match(world.state().message, /not ready in 600 ms: \/healthz on port \d+ did not answer 2xx/)
 })
 

@@ -24,6 +24,7 @@ export async function openVerdictFile(runDir: string, log: Log): Promise<Verdict
     state: 'waiting',
     outcome: 'pending',
     reason: null,
+    detail: null,
     message: null,
     lastGood: null,
     refused: [],
