@@ -109,6 +109,7 @@ export async function createWorld(
       writeFileSync(`${path}.new`, formatSupervisorState(state))
       renameSync(`${path}.new`, path)
     },
+    healthPort,
     metrics: async () => (await fetch(`http://127.0.0.1:${healthPort}/metrics`)).text(),
     livez: async () => (await fetch(`http://127.0.0.1:${healthPort}/livez`)).status,
     asked: (made: Made) => server.asked.filter((path) => path === `/${hexOf(made.digest).slice(0, 8)}.tar.gz`).length,
