@@ -13,7 +13,7 @@ import { recoverVolume } from '@aether/release/recover'
 import { createWorld, listTree, type World } from '@aether/release/test-kit'
 import { endMark, file, packed, symlink } from '@aether/release/test-tar'
 import { type KillMode, killEnv } from '@aether/runtime/test-kill'
-import { startProcess } from '@aether/runtime/test-process'
+import { startProcess, testFolder } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 import { loadState, saveState } from './state.ts'
 import type { OnceInput } from './test-refresh-once.ts'
@@ -142,7 +142,7 @@ async function finish({ layout, take }: World, target: Target): Promise<void> {
 }
 
 await test('a refresh that is killed at any of its steps leaves one complete release, and the next one finishes', async (t) => {
-  t.testdir()
+  testFolder(t)
   const counted = await createLane(t, 'counted', 1)
   const { ended, calls, said } = await run(counted, 'before', 0)
   t.equal(ended, 0, said)

@@ -13,7 +13,7 @@ import { formatSupervisorState, type SupervisorState } from '@aether/contract/su
 import { readCurrent } from '@aether/release/activate'
 import { createArtifactServer, createSigner, digestOf } from '@aether/release/test-kit'
 import { entry } from '@aether/release/test-tar'
-import { eventually, freePort, startProcess, type TestProcess } from '@aether/runtime/test-process'
+import { eventually, freePort, startProcess, type TestProcess, testFolder } from '@aether/runtime/test-process'
 import type { Test } from 'tap'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
@@ -28,7 +28,7 @@ export interface Made {
 export async function createWorld(
   t: Test,
   env: Readonly<Record<string, string>> = {},
-  root = t.testdir({ data: {}, run: {}, podinfo: {} }),
+  root = testFolder(t, { data: {}, run: {}, podinfo: {} }),
 ) {
   const layout = layoutOf(join(root, 'data'))
   const server = await createArtifactServer(t)

@@ -10,13 +10,13 @@ import { type Reason, reasons } from '@aether/contract/reasons'
 import { readActivation, readCurrent } from '@aether/release/activate'
 import { createArtifactServer, createSigner, digestOf } from '@aether/release/test-kit'
 import { entry } from '@aether/release/test-tar'
-import { startProcess } from '@aether/runtime/test-process'
+import { startProcess, testFolder } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
 async function createWorld(t: Test) {
-  const root = t.testdir({ data: {}, 'termination-log': '' })
+  const root = testFolder(t, { data: {}, 'termination-log': '' })
   const layout = layoutOf(join(root, 'data'))
   const server = await createArtifactServer(t)
   const signer = createSigner()

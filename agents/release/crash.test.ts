@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { annotations } from '@aether/contract/annotations'
 import { releaseName } from '@aether/contract/layout'
 import type { Target } from '@aether/contract/target'
-import { startProcess, type TestProcess } from '@aether/runtime/test-process'
+import { startProcess, type TestProcess, testFolder } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 import { activate, findRelease, readActivation, readCurrent, recordPath, releasePath } from './activate.ts'
 import { lockVolume } from './lock.ts'
@@ -154,7 +154,7 @@ await test('an activation record that cannot be read, or a current that is no li
 })
 
 await test('the volume has one holder, and is free at once when that one is killed', async (t) => {
-  const root = t.testdir()
+  const root = testFolder(t)
   const holder = await startWorker(t, 'hold', { root })
   t.strictSame(holder.lines, ['ready'])
   const world = await createWorld(t, {}, root)
@@ -170,7 +170,7 @@ await test('the volume has one holder, and is free at once when that one is kill
 
 await test('of many that come at once after a killed holder, no two hold the volume', async (t) => {
   for (let round = 0; round < 3; round++) {
-    const root = t.testdir()
+    const root = testFolder(t)
     await end(await startWorker(t, 'hold', { root }), 'SIGKILL')
     const all = await Promise.all(Array.from({ length: 6 }, () => startWorker(t, 'hold', { root })))
     const held = all.filter(({ lines }) => lines[0] === 'ready')

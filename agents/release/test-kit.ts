@@ -8,6 +8,7 @@ import { type Digest, digestFromHex, hexOf } from '@aether/contract/digest'
 import { layoutOf } from '@aether/contract/layout'
 import { type Detail, type Reason, ReasonError } from '@aether/contract/reasons'
 import { parseTarget, type Target } from '@aether/contract/target'
+import { testFolder } from '@aether/runtime/test-process'
 import { createKeyring } from '@aether/verifier/keyring'
 import type { Test } from 'tap'
 import { readCurrent } from './activate.ts'
@@ -59,7 +60,7 @@ export const limits = {
 }
 
 /** A volume, a key, a server, and how a target is made and refreshed. */
-export async function createWorld(t: Test, changes: Partial<typeof limits> = {}, root = t.testdir()) {
+export async function createWorld(t: Test, changes: Partial<typeof limits> = {}, root = testFolder(t)) {
   const signer = createSigner()
   const server = await createArtifactServer(t)
   const layout = layoutOf(root)

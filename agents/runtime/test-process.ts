@@ -59,6 +59,12 @@ export function startProcess(
   }
 }
 
+/** A folder of the test's own, removed after every teardown: without one before it, tap removes it under running processes. */
+export function testFolder(t: Test, content: NonNullable<Parameters<Test['testdir']>[0]> = {}): string {
+  t.teardown(() => {})
+  return t.testdir(content)
+}
+
 /** Waits until the condition holds; fails after 20 s, naming it. A condition that throws does not hold yet. */
 export async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const until = performance.now() + patienceMs

@@ -6,7 +6,7 @@ import { formatActivation } from '@aether/contract/activation'
 import { type Digest, digestFromHex } from '@aether/contract/digest'
 import { currentLinkTarget, releaseName } from '@aether/contract/layout'
 import { parseSupervisorState } from '@aether/contract/supervisor-state'
-import { eventually, freePort, startProcess } from '@aether/runtime/test-process'
+import { eventually, freePort, startProcess, testFolder } from '@aether/runtime/test-process'
 import type { Test } from 'tap'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
@@ -24,7 +24,7 @@ ${more}`
 }
 
 export async function createWorkspace(t: Test, env: Readonly<Record<string, string>> = {}) {
-  const root = t.testdir({ workspace: { releases: {} }, run: {} })
+  const root = testFolder(t, { workspace: { releases: {} }, run: {} })
   const workspace = join(root, 'workspace')
   const notes = join(root, 'notes')
   writeFileSync(notes, '')
