@@ -6,7 +6,8 @@ import { listPods, logLines, type Pod, readyPods, runInside } from './kit/pods.t
 import { type Process, readProcesses } from './kit/processes.ts'
 import { annotationsOf, packRelease } from './kit/releases.ts'
 import { median, type Row, reportRows } from './kit/report.ts'
-import { runScenario, type Scenario } from './kit/scenario.ts'
+import { runScenario } from './kit/run-scenario.ts'
+import type { Scenario } from './kit/scenario.ts'
 
 for (const mode of ['watch', 'file'] as const)
   await runScenario(`footprint in mode ${mode}`, async (t, scenario) => {

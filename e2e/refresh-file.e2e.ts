@@ -1,7 +1,7 @@
 // Mode file: pods follow the downward-API file of their annotations, and hold no token at all.
 import { listPods, nameOf, runInside } from './kit/pods.ts'
 import { refreshInPlace } from './kit/refresh-body.ts'
-import { runScenario } from './kit/scenario.ts'
+import { runScenario } from './kit/run-scenario.ts'
 
 const token = '/var/run/secrets/kubernetes.io/serviceaccount/token'
 

@@ -3,7 +3,8 @@ import type { Test } from 'tap'
 import { deployHello } from './kit/deploy.ts'
 import { type Pod, readyPods, runInside } from './kit/pods.ts'
 import { annotationsOf, packRelease } from './kit/releases.ts'
-import { runScenario, type Scenario } from './kit/scenario.ts'
+import { runScenario } from './kit/run-scenario.ts'
+import type { Scenario } from './kit/scenario.ts'
 
 const credentials = '/var/run/secrets/kubernetes.io/serviceaccount'
 

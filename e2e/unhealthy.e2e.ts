@@ -4,7 +4,8 @@ import type { Test } from 'tap'
 import { annotatePods, deployHello } from './kit/deploy.ts'
 import { awaitMarker, currentPods, type Pod, readMarkers, readyPods, runInside } from './kit/pods.ts'
 import { annotationsOf, packRelease, type Release } from './kit/releases.ts'
-import { runScenario, type Scenario } from './kit/scenario.ts'
+import { runScenario } from './kit/run-scenario.ts'
+import type { Scenario } from './kit/scenario.ts'
 import { until } from './kit/until.ts'
 
 const exits = `console.error('no database'); process.exit(3)\n`

@@ -1,13 +1,13 @@
-// One scenario: a namespace of its own with keys and a tools pod, taken away at the end whatever happened.
-import { randomBytes } from 'node:crypto'
+// One scenario: a namespace of its own with keys, a tools pod and a folder, all taken away at the end.
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createSigningPair, type SigningPair } from '@aether/artifact/sign'
-import { execaSync } from 'execa'
-import { type Test, test } from 'tap'
 import { type Cluster, openCluster } from './cluster.ts'
 import { type E2eConfig, loadConfig } from './config.ts'
+import { createNamespace } from './namespace.ts'
 import { showPods } from './show-pods.ts'
 import { startTools, type Tools } from './tools-pod.ts'
-import { until } from './until.ts'
 
 export interface Scenario {
   readonly cluster: Cluster
@@ -19,55 +19,51 @@ export interface Scenario {
   readonly tools: Tools
 }
 
-const limitMs = 300_000
+/** Tells a person one line. */
+export type Say = (line: string) => void
 
-export function runScenario(name: string, body: (t: Test, scenario: Scenario) => Promise<void>) {
-  return test(name, { timeout: limitMs }, async (t) => {
-    const config = loadConfig()
-    const cluster = openCluster()
-    const namespace = await createNamespace(t, cluster, name)
+export interface OpenScenario {
+  readonly scenario: Scenario
+  /** Takes everything away; again is no harm. */
+  close(): Promise<void>
+}
+
+/** Opens a scenario, hands it to `body` and closes it; where `body` throws, `say` is told how the pods were. */
+export async function withScenario<T>(name: string, say: Say, body: (scenario: Scenario) => Promise<T>): Promise<T> {
+  const { scenario, close } = await openScenario(name)
+  try {
+    return await body(scenario)
+  } catch (error) {
+    await showPods(say, scenario)
+    throw error
+  } finally {
+    await close()
+  }
+}
+
+export async function openScenario(name: string): Promise<OpenScenario> {
+  const config = loadConfig()
+  const cluster = openCluster()
+  const undo: (() => void | Promise<void>)[] = []
+  const close = async () => {
+    for (const step of undo.splice(0).toReversed()) await step()
+  }
+  try {
+    const { name: namespace, remove } = await createNamespace(cluster, name)
+    undo.push(remove)
     const keys = createSigningPair()
     await cluster.core.createNamespacedSecret({
       namespace,
       body: { metadata: { name: 'aether-keys' }, stringData: { 'e2e.pem': keys.publicPem } },
     })
     const tools = await startTools(cluster, namespace, config.nodejsImage)
-    t.teardown(() => tools.close())
-    const folder = t.testdir()
-    try {
-      await body(t, { cluster, config, namespace, folder, keys, tools })
-    } catch (error) {
-      await showPods(t, cluster, namespace)
-      throw error
-    }
-    if (!t.passing()) await showPods(t, cluster, namespace)
-  })
-}
-
-/** Under the policy `restricted`, so that a pod of ours that asks for more is refused here and not at a user's. */
-async function createNamespace(t: Test, cluster: Cluster, scenario: string): Promise<string> {
-  const slug = scenario
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .slice(0, 30)
-  const name = `aether-e2e-${slug}-${randomBytes(3).toString('hex')}`
-  const labels = { 'aether.dev/e2e': slug, 'pod-security.kubernetes.io/enforce': 'restricted' }
-  await cluster.core.createNamespace({ body: { metadata: { name, labels } } })
-  // The runner ends a test that takes too long by a signal; there is time for one short command then.
-  const onSignal = () => {
-    execaSync('kubectl', ['delete', 'namespace', name, '--wait=false'], { reject: false })
-    process.exit(1)
+    undo.push(tools.close)
+    // kustomize compares real paths.
+    const folder = await realpath(await mkdtemp(join(tmpdir(), 'aether-e2e-')))
+    undo.push(() => rm(folder, { recursive: true, force: true }))
+    return { scenario: { cluster, config, namespace, folder, keys, tools }, close }
+  } catch (error) {
+    await close()
+    throw error
   }
-  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
-  for (const signal of signals) process.once(signal, onSignal)
-  t.teardown(async () => {
-    for (const signal of signals) process.off(signal, onSignal)
-    await cluster.core.deleteNamespace({ name })
-    // The next scenario shall not share the machine with this one's pods.
-    await until(`the end of the pods of ${name}`, async () => {
-      const { items } = await cluster.core.listNamespacedPod({ namespace: name })
-      return items.length === 0 ? true : undefined
-    })
-  })
-  return name
 }

@@ -1,8 +1,7 @@
 // What a person would look at first when a scenario failed.
-import type { Test } from 'tap'
-import type { Cluster } from './cluster.ts'
+import type { Say, Scenario } from './scenario.ts'
 
-export async function showPods(t: Test, { tryKubectl }: Cluster, namespace: string): Promise<void> {
+export async function showPods(say: Say, { cluster, namespace }: Scenario): Promise<void> {
   const own = ['-n', namespace]
   const logs = ['logs', ...own, '-l', 'app=hello', '--all-containers', '--prefix', '--tail=60', '--ignore-errors']
   for (const args of [
@@ -11,7 +10,7 @@ export async function showPods(t: Test, { tryKubectl }: Cluster, namespace: stri
     logs,
     ['logs', ...own, 'tools', '--tail=20'],
   ]) {
-    t.comment(`kubectl ${args.join(' ')}`)
-    for (const line of (await tryKubectl(args)).split('\n').slice(-200)) t.comment(`  ${line}`)
+    say(`kubectl ${args.join(' ')}`)
+    for (const line of (await cluster.tryKubectl(args)).split('\n').slice(-200)) say(`  ${line}`)
   }
 }
