@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'agents/supervisor': ['contract', 'runtime'],
   images: [],
   e2e: ['contract', 'artifact'],
+  bench: ['contract', 'artifact', 'e2e'],
   scripts: ['contract', 'artifact'],
 }
 
@@ -38,7 +39,7 @@ await test('every import that the design forbids is refused by npm run check, an
       if (!allowed.includes(name) && !path.endsWith(name)) expected.push(file)
     }
     // Around the package names: out of the folder, or where it has folders inside, out of those and it.
-    const isDeep = path === 'e2e' || path === 'scripts'
+    const isDeep = ['e2e', 'bench', 'scripts'].includes(path)
     const around = join(path, isDeep ? 'kit/around.ts' : 'around.ts')
     mkdirSync(dirname(join(folder, around)), { recursive: true })
     writeFileSync(

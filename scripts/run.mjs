@@ -17,6 +17,7 @@ const commands = {
   'publish-demo': [['node', 'scripts/demo/publish-next.ts']],
   test: [['node', 'scripts/test.ts']],
   e2e: [['node', 'scripts/test.ts', '--e2e']],
+  bench: [['node', 'bench/main.ts']],
   build: [['node', 'images/bundle.ts']],
   images: [['node', 'images/build.ts']],
   format: [['biome', 'check', '--write', '.']],

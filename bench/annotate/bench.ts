@@ -1,0 +1,74 @@
+// PATCH of the annotations -> first new answer: our pod against the loop it replaces, in turns on one cluster.
+import { formatRows } from '@aether/e2e/kit/report'
+import { type Say, type Scenario, withScenario } from '@aether/e2e/kit/scenario'
+import type { BenchOptions } from '../bench.ts'
+import { listContestants, peer } from './contestants.ts'
+import { type Entrant, enter } from './measure.ts'
+import { benchRows, type Summary, summarise, tableRow } from './summary.ts'
+
+/** Of the table's rows, those that the JSON holds. */
+const compared = ['hello', 'hello service', 'hello file', 'hello no-drain']
+
+export async function benchAnnotate(options: BenchOptions): Promise<void> {
+  const { say, isJson } = options
+  const contestants = listContestants(options)
+  const names = contestants.map(({ name }) => `bench ${name}`)
+  const summaries = await withScenarios(names, say, async (scenarios) => {
+    const entrants: Entrant[] = []
+    for (const [at, contestant] of contestants.entries()) {
+      const scenario = scenarios[at]
+      if (scenario !== undefined) entrants.push(await enter(contestant, scenario))
+      say(`${contestant.name} is ready`)
+    }
+    await takeTurns(entrants, say)
+    return entrants.flatMap(({ contestant: { name }, changes }) => [
+      summarise(
+        name,
+        changes.map(({ pod }) => pod),
+      ),
+      summarise(
+        `${name} service`,
+        changes.map(({ service }) => service),
+      ),
+    ])
+  })
+  const table = formatRows(summaries.map(tableRow))
+  if (isJson) for (const line of table) say(line)
+  else console.log(table.join('\n'))
+  if (isJson) console.log(JSON.stringify({ name: 'annotate', rows: rowsOf(summaries) }))
+}
+
+/** A change each until nobody has one left, so that whatever the machine does meets all of them. */
+async function takeTurns(entrants: readonly Entrant[], say: Say): Promise<void> {
+  let waiting = entrants
+  for (let round = 1; waiting.length > 0; round++) {
+    const left: Entrant[] = []
+    for (const entrant of waiting) if (await entrant.change()) left.push(entrant)
+    waiting = left
+    const last = waiting.map(
+      ({ contestant: { name }, changes }) => `${name} ${changes.at(-1)?.pod.firstNewMs?.toFixed()}`,
+    )
+    if (last.length > 0) say(`round ${round}, ms: ${last.join(', ')}`)
+  }
+}
+
+function rowsOf(summaries: readonly Summary[]) {
+  const find = (name: string) => {
+    const found = summaries.find((one) => one.name === name)
+    if (found === undefined) throw new Error(`nothing was measured for ${name}`)
+    return found
+  }
+  return compared.flatMap((name) => benchRows(find(name), find(name.endsWith(' service') ? `${peer} service` : peer)))
+}
+
+/** Opens a scenario for each name; all of them live until `body` ends. */
+async function withScenarios<T>(
+  names: readonly string[],
+  say: Say,
+  body: (scenarios: readonly Scenario[]) => Promise<T>,
+  open: readonly Scenario[] = [],
+): Promise<T> {
+  const [name, ...others] = names
+  if (name === undefined) return body(open)
+  return withScenario(name, say, (scenario) => withScenarios(others, say, body, [...open, scenario]))
+}

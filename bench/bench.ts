@@ -1,0 +1,33 @@
+// What every bench is given, and the rows that it answers with.
+import type { Say } from '@aether/e2e/kit/scenario'
+
+export interface BenchOptions {
+  readonly isJson: boolean
+  /** Changes measured for each case of ours, and for each peer. */
+  readonly ours: number
+  readonly theirs: number
+  readonly busyboxImage: string
+  /** Progress, to stderr. */
+  readonly say: Say
+}
+
+/** One row of the JSON: the names are the same from run to run, so that a bound can be held against them. */
+export interface BenchRow {
+  readonly case: string
+  readonly measure: string
+  readonly peer: string
+  readonly ours: number
+  readonly theirs: number
+  readonly unit: string
+  /** Above 1 ours is better; null where ours is 0, which no factor expresses. */
+  readonly ratio: number | null
+}
+
+/** For measures of which less is better. */
+export function lessIsBetter(row: Omit<BenchRow, 'ratio'>): BenchRow {
+  return { ...row, ratio: row.ours === 0 ? null : round(row.theirs / row.ours, 2) }
+}
+
+export function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits))
+}
