@@ -4,15 +4,34 @@ export interface E2eConfig {
   readonly nodejsImage: string
   /** Measured rows are added to this file, one JSON object a line. */
   readonly jsonPath: string | undefined
+  /** Refreshes in a row, in the soak. */
+  readonly soakRefreshes: number
+  /** Commands of a shell that stop and start the API server, and how long it stays away. */
+  readonly apiServer: { readonly stop: string; readonly start: string; readonly downMs: number } | undefined
 }
 
 /** Throws where no cluster is named: a scenario never guesses one. */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): E2eConfig {
   if (!env.KUBECONFIG)
     throw new Error('KUBECONFIG is not set: the scenarios need a cluster; name the file that says how to reach it')
+  const { AETHER_E2E_APISERVER_STOP: stop, AETHER_E2E_APISERVER_START: start } = env
   return Object.freeze({
     agentImage: env.AETHER_AGENT_IMAGE || 'aether.local/aether-agent:dev',
     nodejsImage: env.AETHER_NODEJS_IMAGE || 'aether.local/aether-nodejs:dev',
     jsonPath: env.AETHER_E2E_JSON || undefined,
+    soakRefreshes: count('AETHER_E2E_SOAK', env.AETHER_E2E_SOAK || '10'),
+    apiServer:
+      stop && start
+        ? {
+            stop,
+            start,
+            downMs: 1000 * count('AETHER_E2E_APISERVER_DOWN_SEC', env.AETHER_E2E_APISERVER_DOWN_SEC || '180'),
+          }
+        : undefined,
   })
+}
+
+function count(name: string, text: string): number {
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new Error(`${name} must be a number from 1 to 99999; it is "${text}"`)
+  return Number(text)
 }

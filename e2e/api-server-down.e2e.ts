@@ -1,0 +1,165 @@
+// The API server goes away for minutes and comes back: what serves goes on serving, no probe fails meanwhile, and the
+// next target is taken up. Runs only where two commands say how to stop and start it (README.md).
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hexOf } from '@aether/contract/digest'
+import { execa } from 'execa'
+import { type Test, test } from 'tap'
+import { loadConfig } from './kit/config.ts'
+import { annotatePod, deployHello } from './kit/deploy.ts'
+import { type Asked, keepAsking } from './kit/keep-asking.ts'
+import { awaitMarker, listPods, type Pod, readyPods } from './kit/pods.ts'
+import { annotationsOf, packRelease, type Release } from './kit/releases.ts'
+import { runScenario } from './kit/run-scenario.ts'
+import type { Scenario } from './kit/scenario.ts'
+import { ask } from './kit/tools/ask.ts'
+import { until } from './kit/until.ts'
+
+const { apiServer } = loadConfig()
+const shortMs = 10_000
+
+if (apiServer === undefined)
+  await test('the API server goes away', {
+    skip: 'AETHER_E2E_APISERVER_STOP and AETHER_E2E_APISERVER_START are not both set',
+  }, async () => {})
+else {
+  const { stop, start, downMs } = apiServer
+  const limitMs = downMs + 240_000
+
+  await runScenario(
+    'API server down',
+    async (t, scenario) => {
+      const { pod, v1, v2 } = await deployTwo(scenario)
+      const readyBefore = await readySince(scenario)
+
+      const asking = keepAsking(everyProbe(pod), 250)
+      await shell(stop)
+      t.equal((await scenario.cluster.tryKubectl(['get', '--raw', '/readyz'])).includes('ok'), false, 'it is away')
+      await sleep(downMs)
+      t.equal(await bodyOf(pod), v1.answer, 'the app answers while it is away')
+      const started = shell(start)
+      const { patchedAt, triesMs } = await annotateSoon(scenario, pod, v2)
+      for (const asked of await asking.end()) reportAsked(t, asked)
+      await started
+      const convergedMs = await servesAfter(pod, v2, patchedAt)
+      const ok = await okOf(scenario, pod, v2)
+      t.comment(
+        `away for ${downMs / 1000} s; started -> PATCH taken ${triesMs.toFixed()} ms; PATCH -> new answer ${convergedMs.toFixed()} ms; ${JSON.stringify(ok)}`,
+      )
+      t.equal(ok.kind, 'ok', 'the digest annotated right after is taken up')
+      await sameAndReady(t, scenario, pod, readyBefore, patchedAt)
+    },
+    limitMs,
+  )
+
+  await runScenario(
+    'API server killed at a PATCH',
+    async (t, scenario) => {
+      const { pod, v2 } = await deployTwo(scenario)
+      const readyBefore = await readySince(scenario)
+      // The shell is there already and waits for a line, so that nothing but the kill itself comes after the PATCH.
+      const killer = execa('sh', ['-c', `read go; ${stop}`], { stdin: 'pipe' })
+      await sleep(500)
+      const patchedAt = performance.now()
+      await annotatePod(scenario, pod.name, annotationsOf(v2, scenario.tools.url(v2.name)))
+      killer.stdin.end('go\n')
+      await killer
+      await sleep(shortMs)
+      const meanwhile = (await bodyOf(pod)) === v2.answer
+      const startedAt = performance.now()
+      await shell(start)
+      const convergedMs = await servesAfter(pod, v2, startedAt)
+      t.comment(
+        meanwhile
+          ? 'the event came before the end'
+          : `the event was lost; start -> new answer ${convergedMs.toFixed()} ms`,
+      )
+      t.equal((await okOf(scenario, pod, v2)).kind, 'ok', 'the digest annotated right before is taken up')
+      await sameAndReady(t, scenario, pod, readyBefore, patchedAt)
+    },
+    limitMs,
+  )
+}
+
+async function deployTwo(scenario: Scenario) {
+  const { folder, keys, tools } = scenario
+  const v1 = await packRelease(folder, '1.0.0', keys)
+  const v2 = await packRelease(folder, '2.0.0', keys)
+  for (const release of [v1, v2]) await tools.put(release.name, release.file)
+  await deployHello(scenario, { mode: 'watch', replicas: 1, annotations: annotationsOf(v1, tools.url(v1.name)) })
+  const [pod] = await readyPods(scenario, 1)
+  if (pod === undefined) throw new Error('one pod was asked for')
+  await okOf(scenario, pod, v1)
+  return { pod, v1, v2 }
+}
+
+/** What the kubelet asks, and the app itself: at the pod's address, because the way through the API server is cut. */
+function everyProbe({ ip: host }: Pod) {
+  return [
+    { host, port: 19_464, path: '/readyz' },
+    { host, port: 19_464, path: '/livez' },
+    { host, port: 19_465, path: '/livez' },
+    { host, port: 8080, path: '/' },
+  ]
+}
+
+function reportAsked(t: Test, { address, requests, failed }: Asked): void {
+  const what = `:${address.port}${address.path}`
+  t.ok(requests > 0, `${what} was asked ${requests} times`)
+  t.same(failed, [], `${what} never failed`)
+}
+
+/** Tries until the API server takes the PATCH. */
+async function annotateSoon(scenario: Scenario, pod: Pod, release: Release) {
+  const began = performance.now()
+  const annotations = annotationsOf(release, scenario.tools.url(release.name))
+  for (;;) {
+    try {
+      await annotatePod(scenario, pod.name, annotations)
+      return { patchedAt: performance.now(), triesMs: performance.now() - began }
+    } catch (error) {
+      if (performance.now() - began > 90_000) throw error
+      await sleep(100)
+    }
+  }
+}
+
+async function servesAfter(pod: Pod, release: Release, since: number): Promise<number> {
+  await until(`${release.answer} from ${pod.name}`, async () =>
+    (await bodyOf(pod)) === release.answer ? true : undefined,
+  )
+  return performance.now() - since
+}
+
+async function bodyOf({ ip: host }: Pod): Promise<string> {
+  return (await ask({ host, port: 8080, path: '/' })).body.trim()
+}
+
+function okOf(scenario: Scenario, pod: Pod, { digest }: Release) {
+  const isWanted = (marker: { kind: string; digest?: string }) =>
+    marker.kind === 'ok' && marker.digest === hexOf(digest)
+  return awaitMarker(scenario, pod.name, 0, `REFRESH_OK of ${digest}`, isWanted)
+}
+
+async function readySince(scenario: Scenario): Promise<Date> {
+  const [pod] = await listPods(scenario)
+  const at = pod?.status?.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime
+  if (at === undefined) throw new Error('the pod has no condition Ready')
+  return at
+}
+
+/** The same pod, no restart; Ready has not changed, but for the refresh itself, which makes the pod unready at its swap. */
+async function sameAndReady(t: Test, scenario: Scenario, pod: Pod, before: Date, patchedAt: number) {
+  const [now] = await readyPods(scenario, 1)
+  t.equal(now?.identity, pod.identity, 'the same pod, and no container was restarted')
+  const since = await readySince(scenario)
+  const isOfTheRefresh = since.getTime() > performance.timeOrigin + patchedAt - 1000 // told in whole seconds
+  t.ok(
+    since.getTime() === before.getTime() || isOfTheRefresh,
+    `Ready since ${since.toISOString()}, before: ${before.toISOString()}`,
+  )
+}
+
+/** Its output is not waited for: what it starts may keep the pipe. */
+async function shell(command: string): Promise<void> {
+  await execa('sh', ['-c', command], { stdio: 'ignore' })
+}
