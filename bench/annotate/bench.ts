@@ -38,17 +38,17 @@ export async function benchAnnotate(options: BenchOptions): Promise<void> {
   if (isJson) console.log(JSON.stringify({ name: 'annotate', rows: rowsOf(summaries) }))
 }
 
-/** A change each until nobody has one left, so that whatever the machine does meets all of them. */
+/** In turns, spread evenly over the whole run, so that whatever the machine does meets all of them. */
 async function takeTurns(entrants: readonly Entrant[], say: Say): Promise<void> {
-  let waiting = entrants
-  for (let round = 1; waiting.length > 0; round++) {
-    const left: Entrant[] = []
-    for (const entrant of waiting) if (await entrant.change()) left.push(entrant)
-    waiting = left
-    const last = waiting.map(
-      ({ contestant: { name }, changes }) => `${name} ${changes.at(-1)?.pod.firstNewMs?.toFixed()}`,
-    )
-    if (last.length > 0) say(`round ${round}, ms: ${last.join(', ')}`)
+  const rounds = Math.max(...entrants.map(({ contestant }) => contestant.changes))
+  for (let round = 1; round <= rounds; round++) {
+    const said: string[] = []
+    for (const { contestant, changes, change } of entrants) {
+      if (changes.length >= Math.floor((contestant.changes * round) / rounds)) continue
+      await change()
+      said.push(`${contestant.name} ${changes.at(-1)?.pod.firstNewMs?.toFixed()}`)
+    }
+    say(`round ${round} of ${rounds}, ms: ${said.join(', ')}`)
   }
 }
 

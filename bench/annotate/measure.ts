@@ -13,8 +13,8 @@ interface Change {
 export interface Entrant {
   readonly contestant: Contestant
   readonly changes: Change[]
-  /** False where there is none left. */
-  change(): Promise<boolean>
+  /** To the next release; at most `contestant.changes` times. */
+  change(): Promise<void>
 }
 
 const everyMs = 5
@@ -46,7 +46,7 @@ export async function enter(contestant: Contestant, scenario: Scenario): Promise
     changes,
     async change() {
       const release = others.shift()
-      if (release === undefined) return false
+      if (release === undefined) throw new Error(`${contestant.name} has no release left`)
       const [pod] = await readyPods(scenario, 1)
       if (pod === undefined) throw new Error('one pod was asked for')
       const { targets } = await tools.measure({
@@ -64,7 +64,6 @@ export async function enter(contestant: Contestant, scenario: Scenario): Promise
       if (byPod?.firstNewMs == null || byService?.firstNewMs == null)
         throw new Error(`${contestant.name}: ${release.answer} did not come in 60 s`)
       changes.push({ pod: byPod, service: byService })
-      return true
     },
   }
 }
