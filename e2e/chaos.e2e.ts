@@ -11,7 +11,8 @@ import { execa } from 'execa'
 import { annotatePods, deployHello } from './kit/deploy.ts'
 import { awaitMarker, listPods, readMarkers, readyPods } from './kit/pods.ts'
 import { annotationsOf, packRelease, type Release } from './kit/releases.ts'
-import { runScenario, type Scenario } from './kit/scenario.ts'
+import { runScenario } from './kit/run-scenario.ts'
+import type { Scenario } from './kit/scenario.ts'
 import type { Fault } from './kit/tools/protocol.ts'
 
 interface Case {

@@ -2,7 +2,7 @@
 import { annotatePods, deployHello } from './kit/deploy.ts'
 import { readyPods } from './kit/pods.ts'
 import { annotationsOf, packRelease } from './kit/releases.ts'
-import { runScenario } from './kit/scenario.ts'
+import { runScenario } from './kit/run-scenario.ts'
 import { until } from './kit/until.ts'
 
 await runScenario('events on the pod', async (t, scenario) => {

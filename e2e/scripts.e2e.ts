@@ -7,7 +7,7 @@ import { execa } from 'execa'
 import { annotatePods, deployHello } from './kit/deploy.ts'
 import { readyPods } from './kit/pods.ts'
 import { annotationsOf, packRelease, type Release } from './kit/releases.ts'
-import { runScenario } from './kit/scenario.ts'
+import { runScenario } from './kit/run-scenario.ts'
 
 const scripts = fileURLToPath(new URL('../scripts', import.meta.url))
 
