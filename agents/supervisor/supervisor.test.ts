@@ -77,7 +77,7 @@ await test('a release that ends while it starts is refused with its reason, and 
     lastGood: good,
   })
   await eventually('the last good release', async () => (await world.ask()).version === 'one')
-  t.equal(await world.readyz(), 200)
+  await eventually('readiness', async () => (await world.readyz()) === 200)
   t.ok(supervisor.lines.includes('no such module'), "the app's own words are passed through")
   world.activate(good)
   await world.verdict(3, 'ok')
@@ -177,7 +177,7 @@ await test('a first release that fails is tried again until it comes up', async 
   await world.verdict(1, 'fail')
   writeFileSync(flag, '')
   await eventually('the app', async () => (await world.ask()).version === 'one')
-  t.equal(await world.readyz(), 200)
+  await eventually('readiness', async () => (await world.readyz()) === 200)
 })
 
 await test('a supervisor.json that cannot be read is begun afresh', async (t) => {
