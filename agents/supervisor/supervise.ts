@@ -205,7 +205,8 @@ export function createSupervision(config: SwapConfig, verdict: VerdictFile, log:
     want(activation) {
       if (stopping.signal.aborted) return
       wanted = activation
-      superseded.abort()
+      // The fetcher's flip back to what is being started again anyway must not begin that start anew.
+      if (kept?.digest !== activation.digest) superseded.abort()
       wake()
     },
     readiness: () => gate.readiness(() => askApp(config, probeMs)),
