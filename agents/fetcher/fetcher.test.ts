@@ -1,9 +1,7 @@
 // The fetcher as a process in mode `file`, with a real artifact server, keys and volume.
 
-import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { hexOf } from '@aether/contract/digest'
 import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
@@ -102,13 +100,10 @@ await test('an artifact that is published after its annotation is fetched by a r
 await test('a newer target ends the one under way, without a failure', async (t) => {
   const world = await createWorld(t)
   const [slow, next] = [world.make('slow'), world.make('next')]
-  const path = `/${hexOf(slow.digest).slice(0, 8)}.tar.gz`
-  world.server.routes.set(path, (_request, response) => {
-    response.writeHead(200, { 'content-length': 1000 }).write('x')
-  })
+  const begun = world.hang(slow)
   world.annotate(slow.annotations)
   const fetcher = world.start()
-  await eventually('the download to begin', () => world.server.asked.includes(path))
+  await begun
   world.annotate(next.annotations)
   t.match(await fetcher.marker(1), { kind: 'ok', digest: hexOf(next.digest) })
   t.same(readdirSync(world.layout.staging), [])
@@ -150,93 +145,13 @@ await test('a restart after an activation that was not reported yet reports it',
   t.match(await second.marker(1), { kind: 'ok', digest: hexOf(one.digest), pairs: { reused: 'true', activation: '1' } })
 })
 
-await test('supervised, OK waits for the verdict', async (t) => {
-  const world = await createWorld(t, { AETHER_SUPERVISED: 'true' })
-  const one = world.make('one')
-  world.annotate(one.annotations)
-  const fetcher = world.start()
-  await eventually('the activation', async () => (await world.current()) === one.digest)
-  world.say({ activation: 1, digest: one.digest, outcome: 'pending' })
-  await sleep(300)
-  t.same(fetcher.markers(), [])
-  world.say({ activation: 1, digest: one.digest, outcome: 'ok' })
-  t.match(await fetcher.marker(1), { kind: 'ok', digest: hexOf(one.digest) })
-})
-
-await test('a release that does not come up is taken back, and waits for new annotations', async (t) => {
-  const world = await createWorld(t, { AETHER_SUPERVISED: 'true' })
-  const [one, two] = [world.make('one'), world.make('two')]
-  world.annotate(one.annotations)
-  const fetcher = world.start()
-  world.say({ activation: 1, digest: one.digest, outcome: 'ok' })
-  await fetcher.marker(1)
-  world.annotate(two.annotations)
-  await eventually('the activation', () => world.activation().id === 2)
-  world.say({
-    activation: 2,
-    digest: two.digest,
-    outcome: 'fail',
-    reason: 'unhealthy',
-    detail: 'exited',
-    message: 'exit code 1',
-  })
-  t.match(await fetcher.marker(2), { kind: 'fail', reason: 'unhealthy', pairs: { detail: 'exited' } })
-  t.match(world.activation(), { id: 3, digest: one.digest, previous: two.digest })
-  t.equal(await world.current(), one.digest)
-
-  fetcher.kill('SIGTERM')
-  t.equal(await fetcher.exited, 0)
-  const again = world.start()
-  await again.line('tried again when its annotations are written again')
-  t.equal(await world.current(), one.digest, 'a restart does not try it again')
-  world.annotate({ ...two.annotations, 'aether.dev/build-time': 'now' })
-  await eventually('the next try', () => world.activation().id === 4)
-  world.say({ activation: 4, digest: two.digest, outcome: 'ok' })
-  t.match(await again.marker(1), { kind: 'ok', digest: hexOf(two.digest) })
-})
-
-await test('a supervisor.json made to hurt is not believed and hurts nothing', async (t) => {
-  const world = await createWorld(t, { AETHER_SUPERVISED: 'true', AETHER_VERDICT_TIMEOUT_MS: '1000' })
-  const path = join(world.root, 'run', 'supervisor.json')
-  const one = world.make('one')
-  world.annotate(one.annotations)
-  execFileSync('mkfifo', [path])
-  const fetcher = world.start()
-  await eventually('the activation', async () => (await world.current()) === one.digest)
-  const verdict = `{"activation":1,"digest":"${one.digest}","outcome":"ok"}`
-  writeFileSync(join(world.root, 'elsewhere'), verdict)
-  for (const [name, place] of [
-    ['a link', () => symlinkSync(join(world.root, 'elsewhere'), path)],
-    ['a folder', () => execFileSync('mkdir', [path])],
-    ['too much', () => writeFileSync(path, 'x'.repeat(10_000_000))],
-    ['another shape', () => writeFileSync(path, verdict)],
-  ] as const) {
-    execFileSync('rm', ['-rf', path])
-    place()
-    await sleep(300)
-    t.same(fetcher.markers(), [], name)
-    t.equal(await world.livez(), 200, name)
-  }
-  execFileSync('rm', ['-rf', path])
-  world.say({ activation: 0, outcome: 'pending' })
-  t.match(
-    await fetcher.marker(1),
-    { kind: 'fail', reason: 'timeout' },
-    'a supervisor that is there and says nothing is too late at last',
-  )
-  t.equal(await world.current(), one.digest)
-})
-
 await test('SIGTERM in the middle of a download ends it without a trace', async (t) => {
   const world = await createWorld(t)
   const slow = world.make('slow')
-  const path = `/${hexOf(slow.digest).slice(0, 8)}.tar.gz`
-  world.server.routes.set(path, (_request, response) => {
-    response.writeHead(200, { 'content-length': 1000 }).write('x')
-  })
+  const begun = world.hang(slow)
   world.annotate(slow.annotations)
   const fetcher = world.start()
-  await eventually('the download to begin', () => world.server.asked.includes(path))
+  await begun
   fetcher.kill('SIGTERM')
   t.equal(await fetcher.exited, 0)
   t.same(fetcher.markers(), [])
@@ -253,58 +168,4 @@ await test('without annotations it waits, and a second fetcher on the same volum
   t.match(await second.marker(1), { kind: 'fail', reason: 'busy' })
   fetcher.kill('SIGKILL')
   await second.line('REFRESH_STATE failures=0', second.lines.length)
-})
-
-await test('targets that come faster than the interval wait, and the last one wins without a failure', async (t) => {
-  const world = await createWorld(t, { AETHER_MIN_REFRESH_INTERVAL_MS: '1500' })
-  world.annotate(world.make('one').annotations)
-  const fetcher = world.start()
-  await fetcher.marker(1)
-  const [skipped, last] = [world.make('skipped'), world.make('last')]
-  world.annotate(skipped.annotations)
-  await eventually('the change to be seen', async () =>
-    /patch_rate_per_minute\{app="shop"\} 2/.test(await world.metrics()),
-  )
-  world.annotate(last.annotations)
-  t.match(await fetcher.marker(2), { kind: 'ok', digest: hexOf(last.digest), pairs: { activation: '2' } })
-  t.equal(world.asked(skipped), 0)
-  t.equal(fetcher.markers().length, 2)
-})
-
-await test('failures in a row are an anomaly once, and a success ends it', async (t) => {
-  const world = await createWorld(t, { AETHER_ANOMALY_FAIL_THRESHOLD: '3' })
-  world.annotate({})
-  const fetcher = world.start()
-  for (let n = 1; n <= 4; n++) {
-    world.annotate({ ...world.make(`bad ${n}`).annotations, 'aether.dev/signature': '0'.repeat(128) })
-    await fetcher.marker(n)
-  }
-  t.match(await world.metrics(), 'dev_hot_anomaly_events_total{app="shop"} 1')
-  await fetcher.line('failures in a row reached the threshold')
-  world.annotate(world.make('good').annotations)
-  t.match(await fetcher.marker(5), { kind: 'ok' }, 'a new target is not held back')
-  t.match(await world.metrics(), 'dev_hot_refresh_consecutive_failures{app="shop"} 0')
-})
-
-await test('shows stages, bytes, the release and at most five commits on its metrics page', async (t) => {
-  const world = await createWorld(t)
-  const one = world.make('one')
-  world.annotate({ ...one.annotations, 'aether.dev/build-commit': 'commit0' })
-  const fetcher = world.start()
-  await fetcher.marker(1)
-  let last = one
-  for (let n = 1; n <= 6; n++) {
-    last = world.make(`release ${n}`)
-    world.annotate({ ...last.annotations, 'aether.dev/build-commit': `commit${n}` })
-    await fetcher.marker(n + 1)
-  }
-  const metrics = await world.metrics()
-  const commits = [...metrics.matchAll(/dev_hot_refresh_total\{app="shop",commit="(\w+)"\}/g)].map(
-    ([, commit]) => commit,
-  )
-  t.same(commits, ['commit2', 'commit3', 'commit4', 'commit5', 'commit6'])
-  t.same(metrics.match(/^aether_release_info\{.*$/gm), [`aether_release_info{digest="${last.digest}"} 1`])
-  for (const stage of ['verify', 'fetch', 'activate'])
-    t.match(metrics, `aether_refresh_stage_seconds_count{stage="${stage}"} 7`)
-  t.match(metrics, /aether_artifact_bytes_total\{source="network"\} [1-9]/)
 })

@@ -19,6 +19,10 @@ import type { Test } from 'tap'
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 const endMark = Buffer.alloc(1024)
 
+function pathOf(digest: Digest): string {
+  return `/${hexOf(digest).slice(0, 8)}.tar.gz`
+}
+
 export interface Made {
   readonly digest: Digest
   readonly annotations: Readonly<Record<string, string>>
@@ -45,7 +49,7 @@ export async function createWorld(
     make(text: string, changes: Readonly<Record<string, string>> = {}): Made {
       const bytes = gzipSync(Buffer.concat([entry({ name: 'server.js' }, text), endMark]))
       const digest = digestOf(bytes)
-      const path = `/${hexOf(digest).slice(0, 8)}.tar.gz`
+      const path = pathOf(digest)
       server.routes.set(path, bytes)
       const signature = signer.sign(digest)
       const written = {
@@ -54,6 +58,14 @@ export async function createWorld(
         [annotations.signature]: signature,
       }
       return { digest, annotations: { ...written, ...changes } }
+    },
+    /** From now on the artifact begins to come and never ends; resolves when it is asked for. */
+    hang(made: Made): Promise<void> {
+      const path = pathOf(made.digest)
+      server.routes.set(path, (_request, response) => {
+        response.writeHead(200, { 'content-length': 1000 }).write('x')
+      })
+      return eventually('the download to begin', () => server.asked.includes(path))
     },
     /** Swaps the annotations file through `..data`, as the kubelet does. */
     annotate(all: Readonly<Record<string, string>>): void {
@@ -112,7 +124,7 @@ export async function createWorld(
     healthPort,
     metrics: async () => (await fetch(`http://127.0.0.1:${healthPort}/metrics`)).text(),
     livez: async () => (await fetch(`http://127.0.0.1:${healthPort}/livez`)).status,
-    asked: (made: Made) => server.asked.filter((path) => path === `/${hexOf(made.digest).slice(0, 8)}.tar.gz`).length,
+    asked: (made: Made) => server.asked.filter((path) => path === pathOf(made.digest)).length,
   }
 }
 

@@ -1,29 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { sign } from 'node:crypto'
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { digestFromHex } from '@aether/contract/digest'
 import { test } from 'tap'
 import { createKeyring } from './keyring.ts'
-import { type PublicKey, parsePublicKeys } from './keys.ts'
+import { messageOf, newDigest, newPair, onlyKey } from './test-kit.ts'
 
 const identity = `01${'00'.repeat(31)}` // a point of order 1
-
-function newPair() {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const pem = publicKey.export({ type: 'spki', format: 'pem' })
-  const raw = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url')
-  return { privateKey, pem, raw, hex: raw.toString('hex'), base64: raw.toString('base64') }
-}
-function onlyKey(text: string): PublicKey {
-  const [key, ...more] = parsePublicKeys(text, 'key')
-  if (key === undefined || more.length > 0) throw new Error('not one key')
-  return key
-}
-function newDigest() {
-  return digestFromHex(createHash('sha256').update(randomBytes(8)).digest('hex'))
-}
-const messageOf = (digest: string) => Buffer.from(digest.slice('sha256:'.length))
 
 await test('keys rotate by a swap of ..data, as Kubernetes does it, and overlap', async (t) => {
   const folder = t.testdir()

@@ -1,17 +1,10 @@
-import {
-  createHash,
-  createPublicKey,
-  generateKeyPairSync,
-  randomBytes,
-  sign,
-  verify as verifyByNode,
-} from 'node:crypto'
+import { createHash, createPublicKey, generateKeyPairSync, sign, verify as verifyByNode } from 'node:crypto'
 
-import { digestFromHex } from '@aether/contract/digest'
 import { Point, verify as verifyByNoble } from '@noble/ed25519'
 import { test } from 'tap'
 
-import { isKeyText, type PublicKey, parsePublicKeys } from './keys.ts'
+import { isKeyText, parsePublicKeys } from './keys.ts'
+import { messageOf, newDigest, newPair, onlyKey } from './test-kit.ts'
 import { isSignatureValid, parseSignature, verifySignature } from './verify.ts'
 
 // Data of RFC 8032, section 7.1: public key, message, signature of TEST 1, 2, 3 and SHA(abc).
@@ -60,21 +53,6 @@ const notCanonical = [
 ]
 const L = 2n ** 252n + 27742317777372353535851937790883648493n
 
-function newPair() {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const pem = publicKey.export({ type: 'spki', format: 'pem' })
-  const raw = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url')
-  return { privateKey, pem, raw, hex: raw.toString('hex'), base64: raw.toString('base64') }
-}
-function onlyKey(text: string): PublicKey {
-  const [key, ...more] = parsePublicKeys(text, 'key')
-  if (key === undefined || more.length > 0) throw new Error('not one key')
-  return key
-}
-function newDigest() {
-  return digestFromHex(createHash('sha256').update(randomBytes(8)).digest('hex'))
-}
-const messageOf = (digest: string) => Buffer.from(digest.slice('sha256:'.length))
 const asKeyObject = (hex: string) =>
   createPublicKey({
     key: { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(hex, 'hex').toString('base64url') },

@@ -1,0 +1,87 @@
+// The fetcher as a process beside a supervisor, which the test speaks for; e2e runs the real one beside it.
+
+import { execFileSync } from 'node:child_process'
+import { symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hexOf } from '@aether/contract/digest'
+import { eventually } from '@aether/runtime/test-process'
+import { test } from 'tap'
+import { createWorld } from './test-kit.ts'
+
+await test('supervised, OK waits for the verdict', async (t) => {
+  const world = await createWorld(t, { AETHER_SUPERVISED: 'true' })
+  const one = world.make('one')
+  world.annotate(one.annotations)
+  const fetcher = world.start()
+  await eventually('the activation', async () => (await world.current()) === one.digest)
+  world.say({ activation: 1, digest: one.digest, outcome: 'pending' })
+  await sleep(300)
+  t.same(fetcher.markers(), [])
+  world.say({ activation: 1, digest: one.digest, outcome: 'ok' })
+  t.match(await fetcher.marker(1), { kind: 'ok', digest: hexOf(one.digest) })
+})
+
+await test('a release that does not come up is taken back, and waits for new annotations', async (t) => {
+  const world = await createWorld(t, { AETHER_SUPERVISED: 'true' })
+  const [one, two] = [world.make('one'), world.make('two')]
+  world.annotate(one.annotations)
+  const fetcher = world.start()
+  world.say({ activation: 1, digest: one.digest, outcome: 'ok' })
+  await fetcher.marker(1)
+  world.annotate(two.annotations)
+  await eventually('the activation', () => world.activation().id === 2)
+  world.say({
+    activation: 2,
+    digest: two.digest,
+    outcome: 'fail',
+    reason: 'unhealthy',
+    detail: 'exited',
+    message: 'exit code 1',
+  })
+  t.match(await fetcher.marker(2), { kind: 'fail', reason: 'unhealthy', pairs: { detail: 'exited' } })
+  t.match(world.activation(), { id: 3, digest: one.digest, previous: two.digest })
+  t.equal(await world.current(), one.digest)
+
+  fetcher.kill('SIGTERM')
+  t.equal(await fetcher.exited, 0)
+  const again = world.start()
+  await again.line('tried again when its annotations are written again')
+  t.equal(await world.current(), one.digest, 'a restart does not try it again')
+  world.annotate({ ...two.annotations, 'aether.dev/build-time': 'now' })
+  await eventually('the next try', () => world.activation().id === 4)
+  world.say({ activation: 4, digest: two.digest, outcome: 'ok' })
+  t.match(await again.marker(1), { kind: 'ok', digest: hexOf(two.digest) })
+})
+
+await test('a supervisor.json made to hurt is not believed and hurts nothing', async (t) => {
+  const world = await createWorld(t, { AETHER_SUPERVISED: 'true', AETHER_VERDICT_TIMEOUT_MS: '1000' })
+  const path = join(world.root, 'run', 'supervisor.json')
+  const one = world.make('one')
+  world.annotate(one.annotations)
+  execFileSync('mkfifo', [path])
+  const fetcher = world.start()
+  await eventually('the activation', async () => (await world.current()) === one.digest)
+  const verdict = `{"activation":1,"digest":"${one.digest}","outcome":"ok"}`
+  writeFileSync(join(world.root, 'elsewhere'), verdict)
+  for (const [name, place] of [
+    ['a link', () => symlinkSync(join(world.root, 'elsewhere'), path)],
+    ['a folder', () => execFileSync('mkdir', [path])],
+    ['too much', () => writeFileSync(path, 'x'.repeat(10_000_000))],
+    ['another shape', () => writeFileSync(path, verdict)],
+  ] as const) {
+    execFileSync('rm', ['-rf', path])
+    place()
+    await sleep(300)
+    t.same(fetcher.markers(), [], name)
+    t.equal(await world.livez(), 200, name)
+  }
+  execFileSync('rm', ['-rf', path])
+  world.say({ activation: 0, outcome: 'pending' })
+  t.match(
+    await fetcher.marker(1),
+    { kind: 'fail', reason: 'timeout' },
+    'a supervisor that is there and says nothing is too late at last',
+  )
+  t.equal(await world.current(), one.digest)
+})
