@@ -7,6 +7,7 @@ kept=${TMPDIR:-/tmp}/aether-away-$(basename "$pidfile")
 case $action in
 stop)
   read -r pid <"$pidfile"
+  kill -STOP "$pid" # it sends nothing more, and can still be read
   cp "/proc/$pid/cmdline" "$kept.cmdline"
   readlink "/proc/$pid/cwd" >"$kept.cwd"
   kill -9 "$pid"
