@@ -67,6 +67,8 @@ export async function startPod(folder: DemoFolder, started: (agent: Agent) => vo
     AETHER_READY_PATH: '/healthz',
     // Nothing here balances load by readiness, so there is nobody to wait for before a process is replaced.
     AETHER_DRAIN_MAX_MS: '0',
+    // The story is told faster than releases come in life.
+    AETHER_MIN_REFRESH_INTERVAL_MS: '0',
     AETHER_HEALTH_PORT: '0',
     AETHER_HEALTH_HOST: '127.0.0.1',
     AETHER_LOG_LEVEL: 'debug',
