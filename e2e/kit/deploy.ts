@@ -7,8 +7,8 @@ import type { Scenario } from './scenario.ts'
 
 const manifests = fileURLToPath(new URL('../../k8s', import.meta.url))
 
-/** `events` is watch with the right to write events. */
-export type Mode = 'watch' | 'file' | 'events'
+/** `poll` is the base with another mode of the fetcher, `events` watch with the right to write events. */
+export type Mode = 'watch' | 'poll' | 'file' | 'events'
 
 export interface DeployOptions {
   readonly mode: Mode
@@ -23,7 +23,9 @@ export interface DeployOptions {
 
 export async function deployHello(scenario: Scenario, options: DeployOptions): Promise<void> {
   const { agentImage, nodejsImage } = scenario.config
-  const source = join(manifests, options.mode === 'watch' ? 'base' : `overlays/${options.mode}`)
+  const isBase = options.mode === 'watch' || options.mode === 'poll'
+  const source = join(manifests, isBase ? 'base' : `overlays/${options.mode}`)
+  const fetcherEnv = options.mode === 'poll' ? { AETHER_FETCH_MODE: 'poll', ...options.fetcherEnv } : options.fetcherEnv
   await applyPatched(scenario, source, {
     replicas: options.replicas,
     template: {
@@ -32,7 +34,7 @@ export async function deployHello(scenario: Scenario, options: DeployOptions): P
         // Both and in order: kustomize puts what a patch names in front.
         initContainers: [
           { name: 'init-fetch', image: agentImage },
-          { name: 'fetcher', image: agentImage, env: variables(options.fetcherEnv) },
+          { name: 'fetcher', image: agentImage, env: variables(fetcherEnv) },
         ],
         containers: [{ name: 'app', image: nodejsImage, env: variables(options.env) }],
       },

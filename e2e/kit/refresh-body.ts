@@ -1,4 +1,4 @@
-// The body of the scenarios `refresh-watch` and `refresh-file`: two pods go through good and bad targets in place.
+// The body of the scenarios `refresh-watch`, `refresh-poll` and `refresh-file`: two pods go through good and bad targets in place.
 import { createSigningPair, signDigest } from '@aether/artifact/sign'
 import { annotations } from '@aether/contract/annotations'
 import { hexOf } from '@aether/contract/digest'
