@@ -16,17 +16,17 @@ try {
   const report = join(folder, 'report.tap')
   // Against a cluster one file at a time: its machine is small, and figures are taken.
   const limits = values.e2e ? ['--jobs=1', '--timeout=900'] : [`--jobs=${availableParallelism()}`, '--timeout=180']
-  // The scenarios print tables; elsewhere what failed is enough, and on a terminal something moves.
-  const reporter = values.e2e ? 'tap' : process.stdout.isTTY ? 'terse' : 'min'
+  // The scenarios print tables, so all of their TAP is shown; elsewhere what failed is enough, and on a terminal something moves.
+  const isWhole = values.e2e
+  const reporter = isWhole ? 'tap' : process.stdout.isTTY ? 'terse' : 'min'
+  const output = isWhole ? [] : [`--output-file=${report}`]
   console.log(`Running ${files.length} test files ...`)
-  const { exitCode } = await execa(
-    'tap',
-    ['run', ...limits, `--reporter=${reporter}`, `--output-file=${report}`, ...files],
-    {
-      stdio: 'inherit',
-      reject: false,
-    },
-  )
+  const { exitCode } = await execa('tap', ['run', ...limits, `--reporter=${reporter}`, ...output, ...files], {
+    stdin: 'inherit',
+    stdout: isWhole ? ['inherit', { file: report }] : 'inherit',
+    stderr: 'inherit',
+    reject: false,
+  })
   const tap = await readFile(report, 'utf8').catch(() => '')
   for (const [, what] of tap.matchAll(/^ *ok \d+ - (.* # SKIP.*)$/gm)) console.log(`not run: ${what}`)
   const { passed, failed } = countAssertions(tap)
