@@ -8,7 +8,8 @@ import { digestOfReleaseName, releaseName, workspaceNames } from '@aether/contra
 import type { Part } from '@aether/runtime/parts'
 import { watchFolder } from '@aether/runtime/watch-folder'
 
-const intervalMs = 1000
+// Short, because in pods the event of a first refresh was missed now and then (about one in forty), and this look found it.
+const intervalMs = 250
 
 /** Calls `onActivation` for each new activation, the latest only. */
 export function createFollower(workspace: string, onActivation: (activation: Activation) => void): Part {
