@@ -18,10 +18,21 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'agents/init-fetch': ['contract', 'runtime', 'verifier', 'release'],
   'agents/fetcher': ['contract', 'runtime', 'verifier', 'release'],
   'agents/supervisor': ['contract', 'runtime'],
+  control: ['contract', 'artifact', 'runtime', 'verifier'],
+  cli: ['contract', 'artifact', 'verifier'],
   images: [],
   e2e: ['contract', 'artifact'],
   bench: ['contract', 'artifact', 'e2e'],
   scripts: ['contract', 'artifact'],
+}
+
+// The folders of control; what stands beside them brings them together.
+const controlMayImport: Readonly<Record<string, readonly string[]>> = {
+  domain: [],
+  store: ['domain'],
+  blobs: ['domain'],
+  cluster: ['domain'],
+  http: ['domain'],
 }
 
 await test('every import that the design forbids is refused by npm run check, and the others are not', async (t) => {
@@ -39,7 +50,7 @@ await test('every import that the design forbids is refused by npm run check, an
       if (!allowed.includes(name) && !path.endsWith(name)) expected.push(file)
     }
     // Around the package names: out of the folder, or where it has folders inside, out of those and it.
-    const isDeep = ['e2e', 'bench', 'scripts'].includes(path)
+    const isDeep = ['control', 'e2e', 'bench', 'scripts'].includes(path)
     const around = join(path, isDeep ? 'kit/around.ts' : 'around.ts')
     mkdirSync(dirname(join(folder, around)), { recursive: true })
     writeFileSync(
@@ -47,6 +58,14 @@ await test('every import that the design forbids is refused by npm run check, an
       `import { thing } from '${isDeep ? '../../' : '../'}other/thing.ts'\nconsole.log(thing)\n`,
     )
     expected.push(around)
+  }
+  for (const [from, allowed] of Object.entries(controlMayImport)) {
+    for (const to of Object.keys(controlMayImport)) {
+      const file = join('control', from, `to-${to}.ts`)
+      mkdirSync(dirname(join(folder, file)), { recursive: true })
+      writeFileSync(join(folder, file), `import { thing } from '../${to}/thing.ts'\nconsole.log(thing)\n`)
+      if (from !== to && !allowed.includes(to)) expected.push(file)
+    }
   }
   // Through env, because the test runner puts its loaders into every Node that it starts.
   const linter = join(root, 'node_modules', '.bin', 'oxlint')

@@ -2,12 +2,12 @@
 import { formatRows } from '@aether/e2e/kit/report'
 import { type Say, type Scenario, withScenario } from '@aether/e2e/kit/scenario'
 import type { BenchOptions } from '../bench.ts'
-import { listContestants, peer } from './contestants.ts'
+import { fastifyPeer, listContestants, peer } from './contestants.ts'
 import { type Entrant, enter } from './measure.ts'
 import { benchRows, type Summary, summarise, tableRow } from './summary.ts'
 
 /** Of the table's rows, those that the JSON holds. */
-const compared = ['hello', 'hello service', 'hello file', 'hello no-drain']
+const compared = ['hello', 'hello service', 'hello file', 'hello no-drain', 'fastify', 'fastify service']
 
 export async function benchAnnotate(options: BenchOptions): Promise<void> {
   const { say, isJson } = options
@@ -58,7 +58,10 @@ function rowsOf(summaries: readonly Summary[]) {
     if (found === undefined) throw new Error(`nothing was measured for ${name}`)
     return found
   }
-  return compared.flatMap((name) => benchRows(find(name), find(name.endsWith(' service') ? `${peer} service` : peer)))
+  return compared.flatMap((name) => {
+    const loop = name.startsWith('fastify') ? fastifyPeer : peer
+    return benchRows(find(name), find(name.endsWith(' service') ? `${loop} service` : loop))
+  })
 }
 
 /** Opens a scenario for each name; all of them live until `body` ends. */

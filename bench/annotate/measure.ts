@@ -1,6 +1,6 @@
 // One change of one contestant: a PATCH from the tools pod, while its pod is asked directly and through its Service.
 import { readyPods } from '@aether/e2e/kit/pods'
-import { annotationsOf, packRelease, type Release } from '@aether/e2e/kit/releases'
+import { annotationsOf, packApp, type Release } from '@aether/e2e/kit/releases'
 import type { Scenario } from '@aether/e2e/kit/scenario'
 import type { TargetMeasured } from '@aether/e2e/kit/tools/protocol'
 import type { Contestant } from './contestants.ts'
@@ -25,9 +25,10 @@ const quietMs = 1200
 /** Deploys the contestant's first release and waits until it is ready. */
 export async function enter(contestant: Contestant, scenario: Scenario): Promise<Entrant> {
   const { cluster, folder, keys, namespace, tools } = scenario
+  const app = await contestant.makeApp(folder)
   const releases: Release[] = []
   for (let at = 0; at <= contestant.changes; at++) {
-    const release = await packRelease(folder, `${at}.0.0`, keys)
+    const release = await packApp(app, folder, `${at}.0.0`, keys)
     await tools.put(release.name, release.file)
     releases.push(release)
   }

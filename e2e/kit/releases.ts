@@ -1,4 +1,4 @@
-// Releases of examples/hello: one version each, packed and signed as a developer would.
+// Releases of an example: one version each, packed and signed as a developer would.
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,17 +20,23 @@ export interface Release {
   readonly signature: string
 }
 
-/** Packs version `version` into `folder`; `server` takes the place of its server.js. */
-export async function packRelease(
+/** Packs version `version` of examples/hello into `folder`; `server` takes the place of its server.js. */
+export function packRelease(folder: string, version: string, keys: SigningPair, server?: string): Promise<Release> {
+  return packApp(hello, folder, version, keys, server)
+}
+
+/** The same for the app in the folder `app`, which answers `hello from VERSION` too. */
+export async function packApp(
+  app: string,
   folder: string,
   version: string,
   keys: SigningPair,
   server?: string,
 ): Promise<Release> {
   const tree = join(folder, `tree-${version}`)
-  await cp(hello, tree, { recursive: true })
+  await cp(app, tree, { recursive: true })
   const manifest: unknown = JSON.parse(await readFile(join(tree, 'package.json'), 'utf8'))
-  if (!isObject(manifest)) throw new Error('examples/hello/package.json is no JSON object')
+  if (!isObject(manifest)) throw new Error(`${join(app, 'package.json')} is no JSON object`)
   await writeFile(join(tree, 'package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`)
   if (server !== undefined) await writeFile(join(tree, 'server.js'), server)
   const name = `hello-${version}.tar.gz`
