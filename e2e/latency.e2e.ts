@@ -9,6 +9,7 @@ import { median, type Row, reportRows } from './kit/report.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
 import type { Measured } from './kit/tools/protocol.ts'
+import { patienceMs } from './kit/until.ts'
 
 const refreshes = 20
 const readinessPeriodMs = 1000
@@ -116,6 +117,6 @@ function measureOne({ tools }: Scenario, pod: Pod, release: Release): Promise<Me
     quietMs: minRefreshIntervalMs + Math.random() * readinessPeriodMs,
     warmMs: 100,
     settleMs: 300,
-    limitMs: 60_000,
+    limitMs: patienceMs,
   })
 }

@@ -3,6 +3,7 @@ import { readyPods } from '@aether/e2e/kit/pods'
 import { annotationsOf, packApp, type Release } from '@aether/e2e/kit/releases'
 import type { Scenario } from '@aether/e2e/kit/scenario'
 import type { TargetMeasured } from '@aether/e2e/kit/tools/protocol'
+import { patienceMs } from '@aether/e2e/kit/until'
 import type { Contestant } from './contestants.ts'
 
 interface Change {
@@ -59,11 +60,11 @@ export async function enter(contestant: Contestant, scenario: Scenario): Promise
         quietMs: quietMs + Math.random() * contestant.periodMs,
         warmMs: 100,
         settleMs: 300,
-        limitMs: 60_000,
+        limitMs: patienceMs,
       })
       const [byPod, byService] = targets
       if (byPod?.firstNewMs == null || byService?.firstNewMs == null)
-        throw new Error(`${contestant.name}: ${release.answer} did not come in 60 s`)
+        throw new Error(`${contestant.name}: ${release.answer} did not come in ${patienceMs / 1000} s`)
       changes.push({ pod: byPod, service: byService })
     },
   }
