@@ -1,7 +1,14 @@
 // Deployments as JSON: snake_case outside, the model's words inside.
 import { deploymentStatuses } from '@aether/contract/control-api'
 import { type Static, Type } from 'typebox'
-import { currentStatuses, type Deployment, desiredStatuses, eventActions, statusOf } from '../domain/model.ts'
+import {
+  currentStatuses,
+  type Deployment,
+  desiredStatuses,
+  eventActions,
+  type Report,
+  statusOf,
+} from '../domain/model.ts'
 import type { DeploymentView } from '../domain/services.ts'
 import { appName, digest, namespace, strict, text, time } from './schemas.ts'
 
@@ -180,6 +187,10 @@ export function formatView({ deployment, events, pods }: DeploymentView) {
       reason,
       message,
     })),
-    pods: pods.map(({ podName, podUid: _, at, ...report }) => ({ pod: podName, ...report, at: at.toISOString() })),
+    pods: pods.map(formatReport),
   }
+}
+
+function formatReport({ podName, digest: asked, outcome, serving, reason, detail, message, ms, at }: Report) {
+  return { pod: podName, digest: asked, outcome, serving, reason, detail, message, ms, at: at.toISOString() }
 }
