@@ -16,6 +16,8 @@ export interface ControlConfig {
   readonly maxArtifactBytes: number
   readonly requireSignature: boolean
   readonly cluster: 'none' | 'kubernetes'
+  /** Undefined: the service account of the pod. */
+  readonly kubeconfig: string | undefined
   readonly namespace: string
   readonly allNamespaces: boolean
   readonly targetsDir: string
@@ -75,6 +77,10 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Con
       ['none', 'kubernetes'],
       'none',
       'What runs the apps: agents on this machine, or a cluster.',
+    ),
+    kubeconfig: read.optionalText(
+      'KUBECONFIG',
+      'With a cluster: path of a kubeconfig; without it, the service account of the pod.',
     ),
     namespace: read.text(
       'AETHER_NAMESPACE',

@@ -4,6 +4,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Role, roles } from '@aether/contract/control-api'
+import type { Log } from '@aether/runtime/log'
+import type { Part } from '@aether/runtime/parts'
+import type { Store } from './domain/ports.ts'
 
 export interface ApiToken {
   readonly sha256: string
@@ -37,8 +40,26 @@ function parseToken(entry: string, which: string): ApiToken {
   return { sha256: sha256Of(token), role: known, user }
 }
 
+/** The part that puts the tokens in force; nothing may listen before it. */
+export function createTokens(
+  config: { readonly tokens: readonly ApiToken[] | undefined; readonly dataDir: string },
+  store: Pick<Store, 'setTokens'>,
+  log: Pick<Log, 'info'>,
+): Part {
+  return {
+    name: 'tokens',
+    async start() {
+      if (config.tokens !== undefined) return store.setTokens(config.tokens)
+      const { token, path } = await loadAdminToken(config.dataDir)
+      await store.setTokens([token])
+      log.info({ path }, 'AETHER_API_TOKENS is not set: the token of an admin is in this file')
+    },
+    stop() {},
+  }
+}
+
 /** The token in `<folder>/admin-token`, made where there is none, readable by its owner alone. */
-export async function loadAdminToken(folder: string): Promise<{ readonly token: ApiToken; readonly path: string }> {
+async function loadAdminToken(folder: string): Promise<{ readonly token: ApiToken; readonly path: string }> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const path = join(folder, 'admin-token')
   await writeFile(path, `${randomBytes(32).toString('hex')}\n`, { flag: 'wx', mode: 0o600 }).catch((error: unknown) => {

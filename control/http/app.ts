@@ -35,8 +35,9 @@ export interface HttpOptions {
   readonly registry: Registry
   readonly log: Log
   readonly version: string
-  /** Namespace of a deployment that names none. */
+  /** Namespace of a deployment that names none; the only one that is taken, unless all are. */
   readonly namespace: string
+  readonly allNamespaces: boolean
   /** Of one address in a minute. */
   readonly limits?: { readonly requests: number; readonly failedTokens: number }
 }
@@ -118,7 +119,7 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
   addArtifactRoutes(app, services.artifacts)
   addDownloadRoutes(app, services.artifacts, metrics)
   await app.register(async (scope: Instance) => addUploadRoute(scope, services.artifacts, metrics))
-  addDeploymentRoutes(app, services.deployments, options.namespace)
+  addDeploymentRoutes(app, services.deployments, options)
   addAgentRoutes(app, services.agents)
   addOpenApiRoute(app)
   refuseUnknownRoutes(app, new Map(paths), guard)

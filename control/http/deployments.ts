@@ -1,5 +1,6 @@
 // Routes of deployments: translation only.
 import { Type } from 'typebox'
+import { ControlError } from '../domain/errors.ts'
 import type { Deployments } from '../domain/services.ts'
 import {
   changeFields,
@@ -15,8 +16,12 @@ import {
 import { type Instance, userOf } from './request.ts'
 import { appName, digest, namespace, next, noQuery, pageFields, pageOf, refusals, strict } from './schemas.ts'
 
-/** `ownNamespace` is that of a deployment that names none. */
-export function addDeploymentRoutes(instance: Instance, deployments: Deployments, ownNamespace: string): void {
+export interface Namespaces {
+  readonly namespace: string
+  readonly allNamespaces: boolean
+}
+
+export function addDeploymentRoutes(instance: Instance, deployments: Deployments, namespaces: Namespaces): void {
   const tags = ['deployments']
   const written = ['unknown_artifact', 'foreign_artifact', 'conflict', 'too_large', 'media_type'] as const
 
@@ -34,7 +39,15 @@ export function addDeploymentRoutes(instance: Instance, deployments: Deployments
     },
     async (request, reply) => {
       const { app, digest: wanted } = request.body
-      const spec = { ...parseSpec(request.body, ownNamespace), app }
+      const spec = { ...parseSpec(request.body, namespaces.namespace), app }
+      if (!namespaces.allNamespaces && spec.namespace !== namespaces.namespace)
+        throw new ControlError(
+          'forbidden',
+          `only the namespace ${namespaces.namespace} is looked after (AETHER_DEV_HOT_MULTI_NS)`,
+          {
+            field: 'body.namespace',
+          },
+        )
       const deployment = await deployments.create(spec, wanted, userOf(request).user)
       return reply.code(201).header('location', `/deployments/${deployment.id}`).send(formatDeployment(deployment))
     },
