@@ -56,6 +56,11 @@ export const metrics = {
     help: 'Seconds since the API server was last heard from (modes watch and poll).',
     labels: [],
   },
+  controlReportFailuresTotal: {
+    name: 'aether_control_report_failures_total',
+    help: 'Requests to tell control an outcome that failed; only where there is a control.',
+    labels: [],
+  },
   releaseInfo: {
     name: 'aether_release_info',
     help: 'Always 1; the digest that serves.',

@@ -112,6 +112,12 @@ const table = {
     doc: 'Another process holds the volume of the releases.',
     details: ['locked'],
   },
+  control: {
+    exitCode: 23,
+    retry: 'slow',
+    doc: 'A new pod asked control for its target and got none.',
+    details: ['unreachable', 'refused', 'malformed', 'no_target'],
+  },
   internal: {
     exitCode: 70,
     retry: 'slow',

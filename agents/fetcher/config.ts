@@ -1,6 +1,7 @@
-import { readRefreshOptions } from '@aether/release/options'
+import { readControlSettings, readRefreshOptions } from '@aether/release/options'
 import type { RefreshOptions } from '@aether/release/refresh'
 import { createConfigReader } from '@aether/runtime/config'
+import type { ControlSettings } from '@aether/runtime/control-token'
 import { type LogLevel, logLevels } from '@aether/runtime/log'
 
 export interface FetcherConfig {
@@ -10,6 +11,7 @@ export interface FetcherConfig {
   readonly intervalMs: number
   readonly pod: { readonly name: string; readonly namespace: string; readonly uid: string }
   readonly api: { readonly url: string; readonly credentialsDir: string }
+  readonly control: ControlSettings | undefined
   readonly supervised: boolean
   readonly verdictTimeoutMs: number
   readonly runDir: string
@@ -80,6 +82,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
         'Modes watch and poll: folder of token and ca.crt.',
       ),
     },
+    control: readControlSettings(read),
     supervised: read.boolean('AETHER_SUPERVISED', false, "true waits for the supervisor's verdict before REFRESH_OK."),
     verdictTimeoutMs: read.integer(
       'AETHER_VERDICT_TIMEOUT_MS',

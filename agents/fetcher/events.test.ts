@@ -6,7 +6,6 @@ import { createRegistry } from '@aether/runtime/metrics'
 import { eventually } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 import { createApiServer } from './api-server.ts'
-import { createDelivery } from './delivery.ts'
 import { recordEvents } from './events.ts'
 import { createObserver } from './observe.ts'
 
@@ -36,7 +35,7 @@ async function createWorld(t: Test, status: number) {
   const api = createApiServer({ url: `http://127.0.0.1:${address.port}`, credentialsDir: root })
   const pod = { name: 'hello-1', namespace: 'shop', uid: 'u-1' }
   const observer = recordEvents(createObserver('shop', createRegistry(), quiet), api, pod, quiet)
-  const fail = () => observer.fail(refusal('download', 'not_found', 'x answers 404'), createDelivery({}, 0), 12, state)
+  const fail = () => observer.fail(refusal('download', 'not_found', 'x answers 404'), undefined, 12, state)
   return { asked, fail }
 }
 

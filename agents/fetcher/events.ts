@@ -55,8 +55,8 @@ export function recordEvents(observer: Observer, server: ApiServer, pod: EventPo
         `serves ${hexOf(activation.digest).slice(0, 12)} after ${Math.round(ms)} ms${commit}`,
       )
     },
-    fail(error, delivery, ms, state) {
-      observer.fail(error, delivery, ms, state)
+    fail(error, about, ms, state) {
+      observer.fail(error, about, ms, state)
       void record('Warning', 'RefreshFail', `${error.reason}: ${error.message}`)
     },
   }

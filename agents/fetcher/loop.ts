@@ -14,7 +14,7 @@ import type { Log } from '@aether/runtime/log'
 import type { Part } from '@aether/runtime/parts'
 import type { Delivery } from './delivery.ts'
 import type { Mailbox } from './mailbox.ts'
-import type { Observer } from './observe.ts'
+import type { Observer, Subject } from './observe.ts'
 import type { Pace } from './pace.ts'
 import { type FetcherState, loadState, saveState, servedTarget } from './state.ts'
 import { awaitVerdict, readSupervisorState } from './verdict.ts'
@@ -74,6 +74,8 @@ export function createLoop(options: LoopOptions): Part {
         if (fault !== undefined) log.warn({ err: fault }, 'state.json cannot be read; a fresh one is begun')
         state = loaded
         observer.state(state)
+        const activation = await readActivation(layout)
+        if (activation !== null && activation.id <= state.reported) observer.resumed(state)
         await prune() // a kill may have come before it
         return
       } catch (error) {
@@ -87,25 +89,33 @@ export function createLoop(options: LoopOptions): Part {
   /** Answers what went wrong, or nothing: it serves, there was nothing to do, or a newer delivery took over. */
   async function attempt(delivery: Delivery): Promise<ReasonError | undefined> {
     const { asked, fault } = delivery
-    if (fault !== undefined) return failed(fault, delivery)
-    if (asked === undefined) return undefined
+    if (fault !== undefined) return failed(fault, undefined, delivery)
+    let about: Subject | undefined = asked
     const signal = AbortSignal.any([stop.signal, mailbox.arrival()])
     try {
-      const refreshed = await bringToDisk(asked, delivery, signal)
+      const refreshed = asked === undefined ? await findUnsaid() : await bringToDisk(asked, delivery, signal)
       if (refreshed === undefined) return undefined
+      about ??= refreshed.activation
       const activatedAt = performance.now()
       const refused = await verdictOn(refreshed.activation, signal)
-      if (refused !== undefined) return await takeBack(refused, refreshed.activation, delivery)
+      if (refused !== undefined) return await takeBack(refused, refreshed.activation, about, delivery)
       const swapMs = options.supervised ? performance.now() - activatedAt : undefined
       await succeeded(refreshed, delivery, swapMs)
       return undefined
     } catch (error) {
       if (signal.aborted && !isTyped(error)) {
-        log.info({ digest: asked.digest }, 'a newer target came, or the end: this one is left')
+        log.info({ digest: about?.digest }, 'a newer target came, or the end: this one is left')
         return undefined
       }
-      return failed(toReasonError(error), delivery)
+      return failed(toReasonError(error), about, delivery)
     }
+  }
+
+  /** Where no target is asked for: what init-fetch activated, by control's word, is kept, and its outcome is said once too. */
+  async function findUnsaid(): Promise<Refreshed | undefined> {
+    const [activation, current] = await Promise.all([readActivation(layout), readCurrent(layout)])
+    const isUnsaid = activation !== null && activation.id > state.reported && activation.digest === current
+    return isUnsaid ? refreshedBefore(activation) : undefined
   }
 
   async function bringToDisk(target: Target, delivery: Delivery, signal: AbortSignal): Promise<Refreshed | undefined> {
@@ -113,6 +123,7 @@ export function createLoop(options: LoopOptions): Part {
     if (activation !== null && current === target.digest && activation.digest === target.digest) {
       if (activation.id <= state.reported) {
         log.debug({ digest: target.digest }, 'already serving')
+        observer.noop(target.digest)
         return undefined
       }
       // Activated by init-fetch, or by a run that ended before it could say so.
@@ -146,23 +157,34 @@ export function createLoop(options: LoopOptions): Part {
   }
 
   /** The release did not come up: `current` goes back to the last good one, and the digest waits for new annotations. */
-  async function takeBack(refused: ReasonError, activation: Activation, delivery: Delivery): Promise<ReasonError> {
+  async function takeBack(
+    refused: ReasonError,
+    activation: Activation,
+    about: Subject,
+    delivery: Delivery,
+  ): Promise<ReasonError> {
     // No verdict is none against the release either: it is waited for again.
-    if (refused.reason === 'timeout') return failed(refused, delivery)
-    const good = state.lastDigest === null ? undefined : await findRelease(layout, state.lastDigest)
+    if (refused.reason === 'timeout') return failed(refused, about, delivery)
+    // What init-fetch activated may not have been judged yet when this release came.
+    const unsaid = activation.previous === state.refused?.digest ? null : activation.previous
+    const last = state.lastDigest ?? unsaid
+    const good = last === null ? undefined : await findRelease(layout, last)
     let reported = activation.id
-    if (good !== undefined && good.digest !== activation.digest)
-      reported = (await activate(good, layout, servedTarget(state)?.commit ?? null, () => new Date())).id
-    return failed(refused, delivery, { reported, refused: { digest: activation.digest, key: delivery.key } })
+    if (good !== undefined && good.digest !== activation.digest) {
+      const back = await activate(good, layout, servedTarget(state)?.commit ?? null, () => new Date())
+      if (state.lastDigest !== null) reported = back.id
+    }
+    return failed(refused, about, delivery, { reported, refused: { digest: activation.digest, key: delivery.key } })
   }
 
   async function failed(
     error: ReasonError,
+    about: Subject | undefined,
     delivery: Delivery,
     changes: Partial<FetcherState> = {},
   ): Promise<ReasonError> {
     const next = { ...state, ...changes, failures: state.failures + 1 }
-    observer.fail(error, delivery, performance.now() - delivery.at, next)
+    observer.fail(error, about, performance.now() - delivery.at, next)
     await remember(next)
     if (pace.isAnomaly(state.failures)) observer.anomaly(state)
     return error

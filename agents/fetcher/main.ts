@@ -7,6 +7,7 @@ import { createLog } from '@aether/runtime/log'
 import { createRegistry, setBuildInfo } from '@aether/runtime/metrics'
 import { runParts } from '@aether/runtime/parts'
 import { loadConfig } from './config.ts'
+import { joinControl } from './control.ts'
 import type { Delivery } from './delivery.ts'
 import { withEvents } from './events.ts'
 import { createLoop } from './loop.ts'
@@ -22,16 +23,19 @@ await runCommand('fetcher', async () => {
   for (const warning of config.warnings) log.warn({}, warning)
   const registry = createRegistry()
   setBuildInfo(registry, metrics.buildInfo, 'fetcher')
-  const observer = await withEvents(createObserver(config.app, registry, log), config, log)
+  const seen = await withEvents(createObserver(config.app, registry, log), config, log)
+  const { observer, authorize, parts: reporting } = await joinControl(seen, config, log, registry)
   const mailbox = createMailbox<Delivery>((a, b) => a.key === b.key)
   const deliver = (delivery: Delivery) => {
     if (mailbox.put(delivery)) observer.patched(delivery.at)
   }
   // The process is there to be asked; whether a release serves is the supervisor's readiness.
   const readiness = () => ({ ready: true, message: 'following' })
+  const pace = createPace({ ...config, random: Math.random })
   const parts = [
     createHealthServer({ port: config.healthPort, host: config.healthHost, registry, readiness }),
-    createLoop({ ...config, mailbox, observer, log, pace: createPace({ ...config, random: Math.random }) }),
+    ...reporting,
+    createLoop({ ...config, refresh: { ...config.refresh, authorize }, mailbox, observer, log, pace }),
     await createSource(config, deliver, log, registry),
   ]
   log.info({ mode: config.mode, app: config.app }, 'following the annotations')

@@ -1,12 +1,11 @@
 // The one place that counts and logs an outcome.
-import { hexOf } from '@aether/contract/digest'
+import { type Digest, hexOf } from '@aether/contract/digest'
 import { formatRefreshFail, formatRefreshOk, formatRefreshState } from '@aether/contract/markers'
 import { metrics } from '@aether/contract/metric-names'
 import type { ReasonError } from '@aether/contract/reasons'
 import type { Refreshed } from '@aether/release/refresh'
 import type { Log } from '@aether/runtime/log'
 import { createCounter, createGauge, createHistogram, type Registry, type TypedGauge } from '@aether/runtime/metrics'
-import type { Delivery } from './delivery.ts'
 import type { FetcherState } from './state.ts'
 
 export type Settled = Omit<Refreshed, 'warnings' | 'keyId'> & {
@@ -14,9 +13,20 @@ export type Settled = Omit<Refreshed, 'warnings' | 'keyId'> & {
   readonly swapMs: number | undefined
 }
 
+/** The release that an outcome is of: a target's, or one that was activated before anything was asked for. */
+export interface Subject {
+  readonly digest: Digest
+  readonly commit?: string | null
+}
+
 export interface Observer {
   ok(settled: Settled, state: FetcherState): void
-  fail(error: ReasonError, delivery: Delivery | undefined, ms: number, state: FetcherState): void
+  /** `about` is left out where no digest was asked for. */
+  fail(error: ReasonError, about: Subject | undefined, ms: number, state: FetcherState): void
+  /** What is asked for serves already. */
+  noop(digest: Digest): void
+  /** At the start: what was reported as serving before is active still. */
+  resumed(state: FetcherState): void
   /** What is remembered now, also over a restart. */
   state(state: FetcherState): void
   /** Our annotations changed at `at`, performance.now(). */
@@ -81,6 +91,8 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
       showState(state)
       log.marker(formatRefreshState(state.failures, state.lastDigest === null ? '' : hexOf(state.lastDigest)))
     },
+    noop() {},
+    resumed() {},
     patched(at) {
       patches.push(at)
       forgetPatches(at)
@@ -114,13 +126,12 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
       )
       showState(state)
     },
-    fail(error, delivery, ms, state) {
+    fail(error, about, ms, state) {
       const { reason, detail, message } = error
-      const asked = delivery?.asked
-      failed.inc({ app, reason, commit: commitLabel(asked?.commit ?? '', reason) })
+      failed.inc({ app, reason, commit: commitLabel(about?.commit ?? '', reason) })
       if (reason === 'signature') signatureFailed.inc({ app })
-      log.error({ reason, detail, digest: asked?.digest, cause: error.cause }, message)
-      const digest = asked === undefined ? undefined : hexOf(asked.digest)
+      log.error({ reason, detail, digest: about?.digest, cause: error.cause }, message)
+      const digest = about === undefined ? undefined : hexOf(about.digest)
       log.marker(formatRefreshFail({ app, reason, ms }, { detail, digest, failures: state.failures }))
       showState(state)
     },

@@ -77,5 +77,10 @@ await test('two deliveries are the same when nothing of ours was written between
   const key = (all: Record<string, string>) => createDelivery(all, 0).key
   t.equal(key({ 'aether.dev/digest': 'x', other: '1' }), key({ other: '2', 'aether.dev/digest': 'x' }))
   t.not(key({ 'aether.dev/digest': 'x' }), key({ 'aether.dev/digest': 'x', 'aether.dev/build-time': 'now' }))
+  t.match(
+    createDelivery({ 'aether.dev/build-time': 'now' }, 0),
+    { asked: undefined, fault: undefined },
+    'no target is no fault',
+  )
   t.match(createDelivery({ 'aether.dev/digest': 'x' }, 0).fault, { reason: 'target', detail: 'digest_malformed' })
 })

@@ -1,12 +1,17 @@
-import { readRefreshOptions } from '@aether/release/options'
+import { readControlSettings, readRefreshOptions } from '@aether/release/options'
 import type { RefreshOptions } from '@aether/release/refresh'
 import { createConfigReader } from '@aether/runtime/config'
+import type { ControlSettings } from '@aether/runtime/control-token'
 import { type LogLevel, logLevels } from '@aether/runtime/log'
 
 export interface InitFetchConfig {
   readonly app: string
   readonly annotationsFile: string
   readonly terminationLog: string
+  readonly control: ControlSettings | undefined
+  /** What is done where control gave no answer for `controlWaitMs`. */
+  readonly controlFallback: 'wait' | 'annotations'
+  readonly controlWaitMs: number
   readonly logLevel: LogLevel
   readonly refresh: RefreshOptions
   readonly warnings: readonly string[]
@@ -32,6 +37,16 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Ini
       '/dev/termination-log',
       'Where the reason of a failure is left for Kubernetes.',
     ),
+    control: readControlSettings(read),
+    controlFallback: read.choice(
+      'AETHER_CONTROL_FALLBACK',
+      ['wait', 'annotations'],
+      'wait',
+      "Where control gave no answer in time: wait fails, so that Kubernetes starts it again; annotations takes the pod's, which may be old.",
+    ),
+    controlWaitMs:
+      1000 *
+      read.integer('AETHER_CONTROL_WAIT_SEC', 300, { min: 0, max: 86_400 }, "Longest wait for control's answer."),
     logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
     refresh: readRefreshOptions(read),
   }

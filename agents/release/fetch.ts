@@ -5,6 +5,7 @@ import { annotations } from '@aether/contract/annotations'
 import { digestFromHex } from '@aether/contract/digest'
 import { ReasonError, refusal } from '@aether/contract/reasons'
 import { redactUrl, type Target } from '@aether/contract/target'
+import type { Authorize } from '@aether/runtime/control-token'
 import type { SignedTarget } from './verify.ts'
 
 export interface FetchLimits {
@@ -12,6 +13,11 @@ export interface FetchLimits {
   /** To the response's headers, and between two chunks. */
   readonly idleMs: number
   readonly totalMs: number
+}
+
+export interface FetchOptions extends FetchLimits {
+  /** Asked for each hop, so that a redirect to elsewhere carries nothing along. */
+  readonly authorize: Authorize | undefined
 }
 
 const held = Symbol('held')
@@ -35,12 +41,12 @@ const maxRedirects = 5
 /** Asks for the artifact. Throws ReasonError `download`; drain also `checksum`. An aborted `signal` ends both. */
 export async function fetchArtifact(
   signed: SignedTarget,
-  limits: FetchLimits,
+  options: FetchOptions,
   signal: AbortSignal,
   before?: Target,
 ): Promise<ArtifactStream> {
-  const bound = AbortSignal.any([signal, AbortSignal.timeout(limits.totalMs)])
-  const { body, url } = await request(signed.target.artifactUrl, limits, bound)
+  const bound = AbortSignal.any([signal, AbortSignal.timeout(options.totalMs)])
+  const { body, url } = await request(signed.target.artifactUrl, options, bound)
   return {
     async drain(take) {
       const hash = createHash('sha256')
@@ -49,7 +55,7 @@ export async function fetchArtifact(
       try {
         for await (const chunk of chunksOf(body)) {
           bytes += chunk.length
-          if (bytes > limits.maxArtifactBytes) throw tooLarge(url, limits)
+          if (bytes > options.maxArtifactBytes) throw tooLarge(url, options)
           hash.update(chunk)
           if (fault !== undefined) continue
           try {
@@ -60,7 +66,7 @@ export async function fetchArtifact(
           }
         }
       } catch (error) {
-        throw downloadError(error, url, 'truncated', limits)
+        throw downloadError(error, url, 'truncated', options)
       }
       const found = digestFromHex(hash.digest('hex'))
       if (found !== signed.target.digest) throw wrongDigest(signed.target, found, bytes, before)
@@ -71,29 +77,20 @@ export async function fetchArtifact(
   }
 }
 
-async function request(start: string, limits: FetchLimits, signal: AbortSignal) {
-  // Loaded with the first refresh: an idle agent does not pay for it.
-  const { request: send } = await import('undici')
+async function request(start: string, options: FetchOptions, signal: AbortSignal) {
   let url = start
   for (let hops = 0; hops <= maxRedirects; hops++) {
-    const response = await send(url, {
-      headers: { 'accept-encoding': 'identity', 'user-agent': 'aether' },
-      headersTimeout: limits.idleMs,
-      bodyTimeout: limits.idleMs,
-      signal,
-    }).catch((error: unknown) => {
-      throw downloadError(error, url, 'unreachable', limits)
+    const { statusCode, headers, body } = await ask(url, options, signal).catch((error: unknown) => {
+      throw downloadError(error, url, 'unreachable', options)
     })
-    const { statusCode, headers, body } = response
     if (statusCode === 200) {
-      if (Number(headers['content-length'] ?? 0) > limits.maxArtifactBytes) {
+      if (Number(headers['content-length'] ?? 0) > options.maxArtifactBytes) {
         body.destroy()
-        throw tooLarge(url, limits)
+        throw tooLarge(url, options)
       }
       return { body, url }
     }
-    // Reads a little of the answer so that the connection can be used again; more is not worth it.
-    await body.dump({ limit: 16 * 1024 }).catch(() => undefined)
+    await discard(body)
     const location = headers.location
     if (statusCode < 300 || statusCode > 399 || typeof location !== 'string') throw statusError(statusCode, url)
     if (!URL.canParse(location, url))
@@ -101,6 +98,31 @@ async function request(start: string, limits: FetchLimits, signal: AbortSignal) 
     url = redirected(url, new URL(location, url))
   }
   throw refusal('download', 'redirect', `${redactUrl(start)} redirects more than ${maxRedirects} times`)
+}
+
+/** One hop, with the credential that its own URL may have; once more where that was refused, since it may just have been renewed. */
+async function ask(url: string, { idleMs, authorize }: FetchOptions, signal: AbortSignal) {
+  // Loaded with the first refresh: an idle agent does not pay for it.
+  const { request: send } = await import('undici')
+  async function once() {
+    const authorization = await authorize?.(url)
+    const headers = {
+      'accept-encoding': 'identity',
+      'user-agent': 'aether',
+      ...(authorization === undefined ? {} : { authorization }),
+    }
+    const response = await send(url, { headers, headersTimeout: idleMs, bodyTimeout: idleMs, signal })
+    return { response, isAuthorized: authorization !== undefined }
+  }
+  const { response, isAuthorized } = await once()
+  if (response.statusCode !== 401 || !isAuthorized) return response
+  await discard(response.body)
+  return (await once()).response
+}
+
+/** Reads a little of an answer so that the connection can be used again; more is not worth it. */
+async function discard(body: { dump(options: { limit: number }): Promise<unknown> }): Promise<void> {
+  await body.dump({ limit: 16 * 1024 }).catch(() => undefined)
 }
 
 function redirected(from: string, to: URL): string {

@@ -1,6 +1,7 @@
-// The settings of a refresh, read the same way by init-fetch and fetcher.
+// The settings of a refresh, and of the control service that it may fetch from, read the same way by init-fetch and fetcher.
 import { layoutOf } from '@aether/contract/layout'
 import type { ConfigReader } from '@aether/runtime/config'
+import type { ControlSettings } from '@aether/runtime/control-token'
 import { createKeyring } from '@aether/verifier/keyring'
 import type { RefreshOptions } from './refresh.ts'
 
@@ -48,6 +49,17 @@ export function readRefreshOptions(read: ConfigReader): RefreshOptions {
       totalMs: read.integer('AETHER_DOWNLOAD_TOTAL_MS', 600_000, range(1), 'Longest time for a whole artifact.'),
     },
   }
+}
+
+/** Where control is, and the token for it and for the artifacts that it serves; `undefined` where there is none. */
+export function readControlSettings(read: ConfigReader): ControlSettings | undefined {
+  const url = read.optionalUrl('AETHER_CONTROL_URL', 'The control service; without it none is asked or told anything.')
+  const tokenFile = read.text(
+    'AETHER_CONTROL_TOKEN_FILE',
+    '/var/run/secrets/aether/token',
+    'Service-account token for control, read at each use; sent to the origin of AETHER_CONTROL_URL and nowhere else.',
+  )
+  return url === undefined ? undefined : { url, tokenFile }
 }
 
 function range(min: number) {

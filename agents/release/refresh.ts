@@ -3,6 +3,7 @@ import type { Activation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
 import type { Target } from '@aether/contract/target'
+import type { Authorize } from '@aether/runtime/control-token'
 import { activate, findRelease, installRelease, type Release } from './activate.ts'
 import { openRoom } from './budget.ts'
 import { extractArtifact } from './extract.ts'
@@ -16,6 +17,8 @@ export interface RefreshOptions {
   readonly limits: FetchLimits & UnpackLimits & { readonly maxWorkspaceBytes: number }
   /** Releases that a process may still read; without it none does. */
   readonly inUse?: () => Promise<readonly Digest[]>
+  /** The credential for a URL of the artifact; without it none is ever sent. */
+  readonly authorize?: Authorize | undefined
 }
 
 export interface Refreshed {
@@ -62,12 +65,12 @@ export function refreshedBefore(activation: Activation): Refreshed {
 
 async function bring(
   signed: SignedTarget,
-  { layout, limits, inUse }: RefreshOptions,
+  { layout, limits, inUse, authorize }: RefreshOptions,
   signal: AbortSignal,
   before: Target | undefined,
 ): Promise<Release> {
   const room = await openRoom(layout, limits.maxWorkspaceBytes, (await inUse?.()) ?? [])
-  const stream = await fetchArtifact(signed, limits, signal, before)
+  const stream = await fetchArtifact(signed, { ...limits, authorize }, signal, before)
   const staged = await extractArtifact(stream, signed.target.digest, layout, limits, room)
   return installRelease(staged, layout)
 }

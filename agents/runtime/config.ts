@@ -2,6 +2,7 @@
 // that lists every fault. Nothing else reads process.env.
 import { parseArgs } from 'node:util'
 import { strangeNames } from '@aether/contract/env-names'
+import { redactUrl } from '@aether/contract/target'
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -39,6 +40,8 @@ interface Row {
 export interface ConfigReader {
   text(name: string, fallback: string, help: string): string
   optionalText(name: string, help: string): string | undefined
+  /** http(s), without credentials, query and fragment; answered without a slash at its end. */
+  optionalUrl(name: string, help: string): string | undefined
   integer(name: string, fallback: number, range: { readonly min: number; readonly max: number }, help: string): number
   boolean(name: string, fallback: boolean, help: string): boolean
   choice<const T extends string>(name: string, values: readonly T[], fallback: T, help: string): T
@@ -66,6 +69,21 @@ export function createConfigReader(command: string, purpose: string, argv: reado
   return {
     text: (name, fallback, help) => given(name, 'TEXT', fallback, help) ?? fallback,
     optionalText: (name, help) => given(name, 'TEXT', '', help),
+    optionalUrl(name, help) {
+      const value = given(name, 'URL', '', help)
+      if (value === undefined) return undefined
+      const url = URL.canParse(value) ? new URL(value) : undefined
+      const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:'
+      if (url !== undefined && isHttp && `${url.username}${url.password}${url.search}${url.hash}` === '')
+        return url.href.replace(/\/+$/, '')
+      // What is no URL of ours may hold a password anywhere.
+      fault(
+        name,
+        isHttp ? redactUrl(value) : '(not an http(s) URL)',
+        'an http(s) URL without credentials or query, as in https://control.example',
+      )
+      return undefined
+    },
     integer(name, fallback, { min, max }, help) {
       const value = given(name, 'NUMBER', String(fallback), help)
       if (value === undefined) return fallback

@@ -1,0 +1,70 @@
+// What a new pod starts with: control's word where there is a control, else the pod's own annotations.
+import { readFile } from 'node:fs/promises'
+import { parsePodinfo } from '@aether/contract/podinfo'
+import { type ReasonError, refusal, toReasonError } from '@aether/contract/reasons'
+import { parseTarget, type Target } from '@aether/contract/target'
+import { createControlClient } from '@aether/runtime/control-client'
+import type { Authorize } from '@aether/runtime/control-token'
+import type { Log } from '@aether/runtime/log'
+import { askTarget } from './ask-control.ts'
+import type { InitFetchConfig } from './config.ts'
+import type { TerminationMessage } from './termination-message.ts'
+
+/** Throws ReasonError `control` or `target`. While control is waited for, `left` says so, and SIGTERM ends it. */
+export async function findTarget(
+  config: InitFetchConfig,
+  authorize: Authorize | undefined,
+  log: Log,
+  left: TerminationMessage,
+): Promise<Target> {
+  const { control, controlWaitMs: waitMs, annotationsFile } = config
+  if (control === undefined || authorize === undefined) return readTarget(annotationsFile)
+  // The first process of a container is not ended by SIGTERM unless it listens for it.
+  const stop = new AbortController()
+  const end = () => stop.abort()
+  process.once('SIGTERM', end)
+  let isWaiting = false
+  function onWait(why: string): void {
+    const message = `waiting for control, up to ${waitMs / 1000} s: ${why}`
+    if (!isWaiting) log.warn({ url: control?.url }, message)
+    isWaiting = true
+    left.write({ reason: 'control', message })
+  }
+  try {
+    const client = createControlClient(control.url, authorize)
+    const target = await askTarget({ client, waitMs, signal: stop.signal, onWait })
+    if (isWaiting) left.clear()
+    return target
+  } catch (error) {
+    const failure = toReasonError(error)
+    if (stop.signal.aborted || !takesAnnotations(config, failure)) throw failure
+    log.warn({ err: failure }, "control gave no answer: going on with the pod's annotations, which may be old")
+    left.clear()
+    return await readTarget(annotationsFile)
+  } finally {
+    process.off('SIGTERM', end)
+  }
+}
+
+/** An answer is an answer, also one that says no: only silence is made up for. */
+function takesAnnotations(config: InitFetchConfig, failure: ReasonError): boolean {
+  return config.controlFallback === 'annotations' && failure.detail === 'unreachable'
+}
+
+async function readTarget(path: string): Promise<Target> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw refusal(
+      'target',
+      'digest_missing',
+      `${path} cannot be read: mount the pod's annotations there (downwardAPI)`,
+      { cause },
+    )
+  })
+  const target = parseTarget(parsePodinfo(text))
+  if (target !== undefined) return target
+  throw refusal(
+    'target',
+    'digest_missing',
+    'the pod has no aether.dev/digest and aether.dev/artifact-url: annotate its template, so that a new pod knows what to run',
+  )
+}
