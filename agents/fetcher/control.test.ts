@@ -198,6 +198,34 @@ await test('without a target it keeps what init-fetch activated and says its out
   t.equal(fetcher.markers().length, 2)
 })
 
+await test('a first release that did not come up is never told to be well', async (t) => {
+  const pod = await createPod(t, { AETHER_SUPERVISED: 'true' })
+  await pod.control.start()
+  const one = pod.make('one')
+  await pod.startWith(one)
+  pod.annotate(one.annotations)
+  const fetcher = pod.start()
+  pod.say({
+    activation: 1,
+    digest: one.digest,
+    outcome: 'fail',
+    reason: 'unhealthy',
+    detail: 'exited',
+    message: 'exit 1',
+  })
+  const failed = { digest: one.digest, outcome: 'fail', serving: null, reason: 'unhealthy' }
+  t.match(await pod.outcome(1), failed)
+  pod.annotate({ ...one.annotations, 'aether.dev/build-time': 'later' })
+  await sleep(300)
+  fetcher.kill('SIGTERM')
+  await fetcher.exited
+  const again = pod.start()
+  t.match(await pod.outcome(2), failed, 'a start says so again')
+  await again.line('REFRESH_STATE')
+  await sleep(300)
+  t.equal(pod.control.outcomes.length, 2)
+})
+
 await test('what init-fetch activated is gone back to, judged or not, and a refusal is told again after a restart', async (t) => {
   const pod = await createPod(t, { AETHER_SUPERVISED: 'true' })
   await pod.control.start()

@@ -123,7 +123,8 @@ export function createLoop(options: LoopOptions): Part {
     if (activation !== null && current === target.digest && activation.digest === target.digest) {
       if (activation.id <= state.reported) {
         log.debug({ digest: target.digest }, 'already serving')
-        observer.noop(target.digest)
+        // Not where it is active only because it did not come up and there was nothing to go back to.
+        if (state.lastDigest === target.digest) observer.noop(target.digest)
         return undefined
       }
       // Activated by init-fetch, or by a run that ended before it could say so.

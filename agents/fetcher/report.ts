@@ -100,6 +100,7 @@ export function createReporter(box: OutcomeBox, client: ControlClient, log: Log,
       }
       failures.inc({})
       if (!isPassing(answer)) {
+        isTold = false
         log.warn({ status: answer.status }, `control refuses the outcome (${answer.status}); it is not sent again`)
         return undefined
       }
