@@ -33,6 +33,7 @@ export async function openStore({ databaseUrl, dataFolder }: StoreOptions): Prom
 async function openOn(connection: PoolConfig, stop: () => Promise<void>): Promise<Store> {
   await migrate(connection)
   const database = createDatabase(connection)
+  let closed: Promise<void> | undefined
   return {
     ...createApps(database),
     ...createArtifacts(database),
@@ -42,9 +43,9 @@ async function openOn(connection: PoolConfig, stop: () => Promise<void>): Promis
     async ping() {
       await database.read('SELECT 1')
     },
-    async close() {
-      await database.close()
-      await stop()
+    close() {
+      closed ??= database.close().then(stop)
+      return closed
     },
   }
 }
