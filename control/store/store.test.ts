@@ -1,4 +1,4 @@
-// The port on both engines, call by call. What becomes of it when things go wrong is in store-faults.test.ts.
+// The port on both engines, call by call. What becomes of it when things go wrong is in embedded.test.ts and postgres.test.ts.
 import { type Test, test } from 'tap'
 import { openStore } from './open.ts'
 import { calls, laterCalls } from './test-calls.ts'
