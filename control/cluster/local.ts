@@ -4,6 +4,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { annotations } from '@aether/contract/annotations'
 import { formatPodinfo, parsePodinfo } from '@aether/contract/podinfo'
 import { writeFileAtomic } from '@aether/runtime/atomic-file'
@@ -35,6 +36,7 @@ interface LocalApp {
 }
 
 const maxBytes = 512 * 1024
+const settleMs = 10
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const none: TargetAnnotations = { digest: null, artifactUrl: null, signature: null, commit: null }
 
@@ -63,7 +65,8 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
   async function look(ref: AppRef): Promise<void> {
     const one = apps.get(keyOf(ref))
     if (one === undefined) return
-    const text = await readAnnotations(localFilesOf(folder, ref).annotations)
+    const path = localFilesOf(folder, ref).annotations
+    const text = (await readAnnotations(path)) === one.text ? one.text : await readSettled(path)
     if (text === undefined) {
       forget(ref)
       told?.(ref)
@@ -182,6 +185,18 @@ async function readAnnotations(path: string): Promise<string | undefined> {
   )
   if (size > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)
   return await readText(path)
+}
+
+/** A program that writes in place empties the file first: what is read is taken when it stays the same for a moment. */
+async function readSettled(path: string): Promise<string | undefined> {
+  let text = await readAnnotations(path)
+  for (let tries = 0; tries < 20; tries++) {
+    await sleep(settleMs)
+    const again = await readAnnotations(path)
+    if (again === text) break
+    text = again
+  }
+  return text
 }
 
 async function readText(path: string): Promise<string | undefined> {
