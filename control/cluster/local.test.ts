@@ -6,7 +6,8 @@ import { annotations } from '@aether/contract/annotations'
 import { formatPodinfo, parsePodinfo } from '@aether/contract/podinfo'
 import { eventually, testFolder } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
-import { createLocalCluster, localFilesOf } from './local.ts'
+import { createLocalCluster } from './local.ts'
+import { localFilesOf } from './local-files.ts'
 
 const ref = { namespace: 'default', app: 'hello' }
 const spec = { ...ref, environment: 'dev', replicas: 1, devHot: true, port: 3000, readyPath: null, env: {} }
