@@ -1,0 +1,243 @@
+// The port Cluster with no Kubernetes: a folder an app, <folder>/<namespace>/<app>/, whose file `annotations` is the
+// authority (the downward-API format, so a fetcher in mode `file` follows it, and any program may write it) and whose
+// file `token` is what the app's agents show to control.
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { annotations } from '@aether/contract/annotations'
+import { formatPodinfo, parsePodinfo } from '@aether/contract/podinfo'
+import { writeFileAtomic } from '@aether/runtime/atomic-file'
+import { type FolderWatch, watchFolder } from '@aether/runtime/watch-folder'
+import { ControlError } from '../domain/errors.ts'
+import type { AppName } from '../domain/model.ts'
+import type { AppRef, AppView, Cluster, TargetAnnotations } from '../domain/ports.ts'
+
+export interface LocalOptions {
+  readonly folder: string
+  /** The store's: makes this token the one of the app's agents. */
+  readonly setAgentToken: (sha256: string, namespace: string, app: AppName) => Promise<void>
+  /** Between looks that no event of the file system asked for. */
+  readonly intervalMs: number
+}
+
+/** Where an app's agents find what they need; for whoever starts them. */
+export function localFilesOf(folder: string, { namespace, app }: AppRef) {
+  const own = join(folder, namespace, app)
+  return { folder: own, annotations: join(own, 'annotations'), token: join(own, 'token') }
+}
+
+interface LocalApp {
+  readonly ref: AppRef
+  readonly watch: FolderWatch
+  /** What the file says; undefined before the first look. */
+  text: string | undefined
+  target: TargetAnnotations
+}
+
+const maxBytes = 512 * 1024
+const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+const none: TargetAnnotations = { digest: null, artifactUrl: null, signature: null, commit: null }
+
+export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalOptions): Cluster {
+  const apps = new Map<string, LocalApp>()
+  const turns = new Map<string, Promise<void>>()
+  let told: ((ref: AppRef) => void) | undefined
+  let fault: string | null = 'the folder of the targets is not followed yet'
+
+  const keyOf = ({ namespace, app }: AppRef) => `${namespace}/${app}`
+
+  /** One at a time for each app, reads and writes. */
+  async function inTurn(ref: AppRef, work: () => Promise<void>): Promise<void> {
+    const key = keyOf(ref)
+    const before = turns.get(key) ?? Promise.resolve()
+    const mine = before.catch(() => undefined).then(work)
+    turns.set(key, mine)
+    try {
+      await mine
+    } finally {
+      if (turns.get(key) === mine) turns.delete(key)
+    }
+  }
+
+  /** Takes up what the file says now; the app is forgotten where it is gone. */
+  async function look(ref: AppRef): Promise<void> {
+    const one = apps.get(keyOf(ref))
+    if (one === undefined) return
+    const text = await readAnnotations(localFilesOf(folder, ref).annotations)
+    if (text === undefined) {
+      forget(ref)
+      told?.(ref)
+    } else if (text !== one.text) {
+      one.text = text
+      one.target = targetOf(parsePodinfo(text))
+      told?.(ref)
+    }
+  }
+
+  function follow(ref: AppRef): void {
+    if (apps.has(keyOf(ref))) return
+    const watch = watchFolder(localFilesOf(folder, ref).folder, intervalMs, () =>
+      inTurn(ref, () => look(ref)).then(
+        () => void (fault = null),
+        (error: unknown) => void (fault = `the targets cannot be read: ${messageOf(error)}`),
+      ),
+    )
+    apps.set(keyOf(ref), { ref, watch, text: undefined, target: none })
+  }
+
+  function forget(ref: AppRef): void {
+    apps.get(keyOf(ref))?.watch.close()
+    apps.delete(keyOf(ref))
+  }
+
+  /** Writes ours among what others have written there. */
+  async function write(ref: AppRef, target: TargetAnnotations): Promise<void> {
+    const { annotations: path } = localFilesOf(folder, ref)
+    const kept = parsePodinfo((await readAnnotations(path)) ?? '')
+    await writeFileAtomic(path, formatPodinfo(merge(kept, target)))
+  }
+
+  return {
+    async apply({ namespace, app }, first) {
+      const ref = { namespace, app }
+      await answered(ref, () =>
+        inTurn(ref, async () => {
+          const files = localFilesOf(folder, ref)
+          await mkdir(files.folder, { recursive: true })
+          const token = (await readText(files.token)) ?? (await makeToken(files.token))
+          // Each time, so that a database which lost it has it again.
+          await setAgentToken(createHash('sha256').update(token).digest('hex'), namespace, app)
+          if ((await readAnnotations(files.annotations)) === undefined) await write(ref, first)
+          follow(ref)
+          await look(ref)
+        }),
+      )
+    },
+    async setTarget(ref, target) {
+      await answered(ref, () =>
+        inTurn(ref, async () => {
+          if ((await readAnnotations(localFilesOf(folder, ref).annotations)) === undefined)
+            throw new ControlError('cluster_refused', `there is no app ${keyOf(ref)} in the folder of the targets`)
+          await write(ref, target)
+          await look(ref)
+        }),
+      )
+    },
+    // The one pod has the app's own file.
+    async annotatePod() {},
+    async remove(ref) {
+      await answered(ref, () =>
+        inTurn(ref, async () => {
+          forget(ref)
+          await rm(localFilesOf(folder, ref).folder, { recursive: true, force: true })
+          // Where it was the last one of the namespace.
+          await rmdir(join(folder, ref.namespace)).catch(() => undefined)
+          told?.(ref)
+        }),
+      )
+    },
+    view(ref): AppView | undefined {
+      const one = apps.get(keyOf(ref))
+      if (one?.text === undefined) return undefined
+      const { target } = one
+      const name = `local:${keyOf(ref)}`
+      const pod = { uid: name, name, isReady: true, isTerminating: false, target, fault: null }
+      return { ref, target, templateTarget: target, replicas: 1, isRolledOut: true, fault: null, pods: [pod] }
+    },
+    // Agents on this machine show a token that the store knows.
+    async identify() {
+      return undefined
+    },
+    async start(changed) {
+      await mkdir(folder, { recursive: true })
+      for (const namespace of await foldersIn(folder))
+        for (const app of await foldersIn(join(folder, namespace))) {
+          const ref = { namespace, app }
+          follow(ref)
+          await inTurn(ref, () => look(ref))
+        }
+      told = changed
+      fault = null
+      for (const { ref } of apps.values()) changed(ref)
+    },
+    async stop() {
+      told = undefined
+      for (const { ref } of apps.values()) forget(ref)
+      await Promise.allSettled(turns.values())
+    },
+    fault: () => fault,
+  }
+}
+
+async function foldersIn(path: string): Promise<readonly string[]> {
+  const entries = await readdir(path, { withFileTypes: true })
+  return entries.filter((entry) => entry.isDirectory() && label.test(entry.name)).map(({ name }) => name)
+}
+
+/** Undefined where there is none. */
+async function readAnnotations(path: string): Promise<string | undefined> {
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => 0,
+  )
+  if (size > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)
+  return await readText(path)
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function makeToken(path: string): Promise<string> {
+  const token = randomBytes(32).toString('base64url')
+  await writeFileAtomic(path, token, 0o600)
+  return token
+}
+
+function targetOf(all: Readonly<Record<string, string>>): TargetAnnotations {
+  return {
+    digest: all[annotations.digest] ?? null,
+    artifactUrl: all[annotations.artifactUrl] ?? null,
+    signature: all[annotations.signature] ?? null,
+    commit: all[annotations.buildCommit] ?? null,
+  }
+}
+
+function merge(kept: Readonly<Record<string, string>>, target: TargetAnnotations): Record<string, string> {
+  const { digest, artifactUrl, signature, commit } = target
+  const ours = {
+    [annotations.digest]: digest,
+    [annotations.artifactUrl]: artifactUrl,
+    [annotations.signature]: signature,
+    [annotations.buildCommit]: commit,
+  }
+  const all: Record<string, string> = {}
+  for (const [name, value] of Object.entries({ ...kept, ...ours })) if (value !== null) all[name] = value
+  return all
+}
+
+async function answered(ref: AppRef, work: () => Promise<void>): Promise<void> {
+  // Both become parts of a path.
+  for (const [field, name] of Object.entries(ref))
+    if (!label.test(name))
+      throw new ControlError('malformed', `${field} is ${JSON.stringify(name.slice(0, 80))}: write a DNS label`, {
+        field,
+      })
+  try {
+    await work()
+  } catch (error) {
+    if (error instanceof ControlError) throw error
+    throw new ControlError('cluster_unavailable', `the folder of the targets cannot be used: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

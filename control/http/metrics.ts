@@ -1,0 +1,39 @@
+// What the HTTP side counts. The route is its pattern, `none` where no route was met; never a path as it was asked.
+import { metrics } from '@aether/contract/metric-names'
+import { createCounter, createHistogram, type Registry } from '@aether/runtime/metrics'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+const seconds = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120]
+
+export type UploadOutcome = 'new' | 'known' | 'refused'
+
+export interface HttpMetrics {
+  /** `status` is 499 where the client left before its answer. */
+  answered(request: FastifyRequest, reply: FastifyReply): void
+  uploaded(outcome: UploadOutcome): void
+  received(bytes: number): void
+  sent(bytes: number): void
+}
+
+export function createHttpMetrics(registry: Registry): HttpMetrics {
+  const requests = createCounter(registry, metrics.httpRequestsTotal)
+  const duration = createHistogram(registry, metrics.httpRequestDurationSeconds, seconds)
+  const uploads = createCounter(registry, metrics.artifactsUploadedTotal)
+  const uploadBytes = createCounter(registry, metrics.artifactUploadBytesTotal)
+  const downloadBytes = createCounter(registry, metrics.artifactDownloadBytesTotal)
+  return {
+    answered(request, reply) {
+      const { method } = request
+      const route = request.routeOptions.url ?? 'none'
+      requests.inc({ method, route, status: statusOf(reply) })
+      duration.observe({ method, route }, reply.elapsedTime / 1000)
+    },
+    uploaded: (outcome) => uploads.inc({ outcome }),
+    received: (bytes) => uploadBytes.inc({}, bytes),
+    sent: (bytes) => downloadBytes.inc({}, bytes),
+  }
+}
+
+export function statusOf(reply: FastifyReply): string {
+  return reply.raw.writableFinished ? String(reply.statusCode) : '499'
+}
