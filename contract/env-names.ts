@@ -1,5 +1,5 @@
 // Every variable that a process of the suite reads. The containers of a pod often share one environment, so an agent
-// warns about an AETHER_* name only where it is none of these.
+// warns about an AETHER_* name only where it is none of these; the CLI refuses it.
 export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_AGENT_IMAGE',
   'AETHER_ANNOTATIONS_FILE',
@@ -14,6 +14,7 @@ export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_CONTROL_HOST',
   'AETHER_CONTROL_LISTEN_PORT',
   'AETHER_DATA_DIR',
+  'AETHER_DEBUG',
   'AETHER_DEV_HOT_MULTI_NS',
   'AETHER_DIGEST',
   'AETHER_DOWNLOAD_IDLE_MS',
@@ -45,13 +46,24 @@ export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_READY_PATH',
   'AETHER_REQUIRE_SIGNATURE',
   'AETHER_RUN_DIR',
+  'AETHER_SIGNING_KEY',
   'AETHER_START_TIMEOUT_MS',
   'AETHER_SUPERVISED',
   'AETHER_SUPERVISOR_GRACE_SEC',
   'AETHER_SYNC_TIMEOUT_SEC',
   'AETHER_TARGETS_DIR',
   'AETHER_TERMINATION_LOG',
+  'AETHER_TOKEN',
+  'AETHER_URL',
   'AETHER_VERDICT_TIMEOUT_MS',
   'AETHER_WORKSPACE_DIR',
   'AETHER_WORKSPACE_MAX_BYTES',
 ])
+
+/** The AETHER_* names that no part of the suite knows, without those that Kubernetes makes of Services. */
+export function strangeNames(names: readonly string[]): readonly string[] {
+  return names.filter((name) => name.startsWith('AETHER_') && !suiteNames.has(name) && !injected.test(name))
+}
+
+// What Kubernetes injects for Services named aether-*: AETHER_CONTROL_PORT=tcp://..., AETHER_CONTROL_SERVICE_HOST, ...
+const injected = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'tap'
 import { annotations } from './annotations.ts'
 import { suiteNames } from './env-names.ts'
-import { exitCodes } from './exit-codes.ts'
+import { cliExitCodes, exitCodes } from './exit-codes.ts'
 import { metrics } from './metric-names.ts'
 import { ReasonError, reasons, refusal, toReasonError } from './reasons.ts'
 
@@ -47,6 +47,10 @@ await test('each reason has an exit code of its own, apart from those of every c
     t.ok(reason in reasons)
   const documented = tableOf('code').flatMap(([number, name]) => (name === '' ? [] : [[bare(name), Number(number)]]))
   t.strictSame(Object.fromEntries(documented), exitCodes)
+  t.strictSame(
+    Object.fromEntries(tableOf('exit of aether').map(([number, name]) => [bare(name), Number(number)])),
+    cliExitCodes,
+  )
 })
 
 await test('an error keeps its reason, and anything else is internal with its cause', async (t) => {
@@ -110,6 +114,16 @@ await test('the environment of the docs is what the agents say in --help, with t
 
   const given = [...text.matchAll(/^\| `(AETHER_\w+)` \|/gm)].map(([, name = '']) => name)
   t.strictSame(given.toSorted(), [...suiteNames].toSorted(), 'env-names.ts has them all, and no other')
+})
+
+await test('the environment of aether in the docs is what its --help says, with the same defaults', async (t) => {
+  const main = new URL('../cli/main.ts', import.meta.url).pathname
+  const help = execFileSync(process.execPath, [main, '--help'], { env: {}, encoding: 'utf8' })
+  const said = [...help.matchAll(/^ {2}((?:AETHER_|NO_|XDG_)\w+) .*?(?: \(default (.*)\))?$/gm)]
+  t.strictSame(
+    tableOf('variable of aether').map(([name, preset]) => [bare(name), bare(preset)]),
+    said.map(([, name = '', preset = '']) => [name, preset]),
+  )
 })
 
 await test('a fetch mode that the docs leave out is refused with those there are', async (t) => {

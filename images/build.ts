@@ -92,6 +92,8 @@ async function buildImages(options: Options): Promise<void> {
       ...image('aether-postgres', "Debian's PostgreSQL for tests: one database, small settings."),
       env: { PATH: `${postgres.bin}:/usr/local/bin` },
       entrypoint: ['/usr/local/bin/start-postgres'],
+      // SIGTERM waits for every client to leave: https://www.postgresql.org/docs/15/server-shutdown.html
+      stopSignal: 'SIGINT',
       layers: [postgres.layer],
     }
   await writeImages(all, join(dist, 'images'), options)

@@ -19,8 +19,7 @@ export async function bundleProgram(root: string, entry: string, file: string) {
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'external',
-    // An extensionless file is an ES module by its first statement: https://nodejs.org/api/packages.html#syntax-detection
-    banner: { js: `#!/usr/bin/env node\n${banner}` },
+    banner: { js: banner },
     plugins: [lazyCommonJs],
     metafile: true,
     write: false,
@@ -31,7 +30,9 @@ export async function bundleProgram(root: string, entry: string, file: string) {
   const comments = outputFiles.filter(({ path }) => path.endsWith('.LEGAL.txt')).map(({ text }) => text)
   const licenses = (await collectLicenses(root, metafile, comments)).replaceAll('*/', '* /')
   await mkdir(dirname(file), { recursive: true })
-  await writeFile(`${file}.part`, `${code.text}/*\n${licenses}*/\n`)
+  // A file without extension is an ES module by its syntax: https://nodejs.org/api/packages.html#syntax-detection
+  const text = `#!/usr/bin/env node\n${code.text.replace(/^#!.*\n/, '')}/*\n${licenses}*/\n`
+  await writeFile(`${file}.part`, text)
   await chmod(`${file}.part`, 0o755)
   await rename(`${file}.part`, file)
   return { file, bytes: (await stat(file)).size }

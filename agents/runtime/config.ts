@@ -1,7 +1,7 @@
 // Configuration from flags and environment, read once. Each read adds a row to --help; finish() throws one error
 // that lists every fault. Nothing else reads process.env.
 import { parseArgs } from 'node:util'
-import { suiteNames } from '@aether/contract/env-names'
+import { strangeNames } from '@aether/contract/env-names'
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -138,12 +138,9 @@ function readFlags(argv: readonly string[]): { values: Map<string, string>; rest
   return { values, rest, help }
 }
 
-// What Kubernetes injects for Services named aether-*: AETHER_CONTROL_PORT=tcp://..., AETHER_CONTROL_SERVICE_HOST, ...
-const injected = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/
-
 function unknownNames(env: Env, known: ReadonlySet<string>): string[] {
-  return Object.keys(env)
-    .filter((name) => name.startsWith('AETHER_') && !known.has(name) && !suiteNames.has(name) && !injected.test(name))
+  return strangeNames(Object.keys(env))
+    .filter((name) => !known.has(name))
     .map((name) => `${name} is not known to this version and has no effect`)
 }
 

@@ -1,0 +1,175 @@
+// aether deploy: pack -> upload -> create or update the deployment -> wait until the digest serves.
+import { resolve } from 'node:path'
+import { appOf } from './app-of.ts'
+import { applyDigest } from './apply-digest.ts'
+import type { CommandContext, CommandDefinition } from './command.ts'
+import { withControl } from './connect.ts'
+import type { Control } from './control.ts'
+import { Failure } from './failure.ts'
+import { parsePairs } from './flags.ts'
+import { type PackedApp, packApp } from './pack-app.ts'
+import { packedRecord, packFlags, packOptions, sayPacked } from './pack-command.ts'
+import { createProgress } from './progress.ts'
+import { loadProject } from './project.ts'
+import type { Settings } from './settings.ts'
+import { formatBytes, formatMs, shortDigest } from './table.ts'
+import { waitUntilServing } from './wait-serving.ts'
+
+export const deploy: CommandDefinition = {
+  usage: 'deploy [folder]',
+  summary: 'bring the app of a folder to its pods, and wait until it serves',
+  about:
+    'Packs the folder as aether pack does, uploads the artifact where control does not have it, and makes it the wanted release ' +
+    'of the app. With --dev-hot the live pods take it in place, in seconds; without it new pods replace them. Ends when the new ' +
+    'digest serves, or says why it does not; the release before goes on serving then. The app is registered once, by aether ' +
+    'apps create.',
+  options: [
+    ['--app <name>', "name of the app (default: package.json's name)"],
+    ['--namespace <name>', 'namespace of the app (default: default)'],
+    ['--environment <name>', 'such as staging; a label for people'],
+    ['--replicas <n>', 'number of pods'],
+    ['--port <n>', 'port that the app listens on (it gets it as PORT)'],
+    ['--ready-path <path>', 'path that answers 2xx when the app is ready'],
+    ['--env <NAME=VALUE...>', 'variable for the app (may be repeated); replaces those of the deploy before'],
+    ['--dev-hot', 'replace the release in the live pods'],
+    ['--dry-run', 'pack, and say what would happen'],
+    ['--timeout <seconds>', 'longest wait for the release to serve (default: 300)'],
+    ...packFlags,
+  ],
+  examples: [
+    'aether deploy --dev-hot',
+    'aether deploy ./services/shop --namespace staging --replicas 3 --ready-path /healthz',
+  ],
+  async run(context) {
+    const { flags, cwd } = context
+    const wish = readWish(context)
+    const project = await loadProject(resolve(cwd, context.args[0] ?? '.'))
+    return withControl(
+      context,
+      async ({ control, settings }) => {
+        const app = appOf(settings, project.appName)
+        await refuseUnknownApp(control, app)
+        const plan = { context, control, settings, app, wish }
+        return packApp(project, packOptions(context, settings), async (packed) => {
+          sayPacked(context, packed)
+          return flags.isSet('dry-run') ? rehearse(plan, packed) : bring(plan, packed)
+        })
+      },
+      project.folder,
+    )
+  },
+}
+
+interface Wish {
+  readonly replicas: number | undefined
+  readonly env: Readonly<Record<string, string>> | undefined
+  readonly timeoutMs: number
+}
+
+interface Plan {
+  readonly context: CommandContext
+  readonly control: Control
+  readonly settings: Settings
+  readonly app: string
+  readonly wish: Wish
+}
+
+async function bring({ context, control, settings, app, wish }: Plan, packed: PackedApp) {
+  const { output, signal } = context
+  const namespace = settings.namespace.value
+  const uploadMs = await timed(() => upload(context, control, app, packed))
+  output.line(uploadMs.value ? `upload     done in ${formatMs(uploadMs.ms)}` : 'upload     not needed, control has it')
+  const deployed = await timed(() =>
+    applyDigest(control, { app, namespace, digest: packed.digest, ...specOf(settings, wish) }, signal),
+  )
+  const { id } = deployed.value.deployment
+  const how = deployed.value.isNew ? 'created' : settings.devHot ? 'moves in place' : 'moves by new pods'
+  output.line(`deploy     ${app} in ${namespace} ${how} (${formatMs(deployed.ms)})`)
+  const serving = await timed(() =>
+    waitUntilServing(control, { id, app, digest: packed.digest, timeoutMs: wish.timeoutMs, output, signal }),
+  )
+  output.line(`${output.colours.green('serving')}    ${shortDigest(packed.digest)} after ${formatMs(serving.ms)}`)
+  return {
+    app,
+    namespace,
+    deployment: id,
+    status: 'running',
+    uploaded: uploadMs.value,
+    created: deployed.value.isNew,
+    ...packedRecord(packed),
+    ms: { ...packed.ms, upload: uploadMs.ms, deploy: deployed.ms, serving: serving.ms },
+  }
+}
+
+/** What would happen, by reading alone. */
+async function rehearse({ context, control, settings, app }: Plan, packed: PackedApp) {
+  const namespace = settings.namespace.value
+  const needsUpload = (await control.findArtifact(app, packed.digest)) === undefined
+  const live = await control.findLive(app, namespace)
+  const action = live === undefined ? 'create' : live.digest === packed.digest ? 'nothing' : 'rollout'
+  const { output } = context
+  output.line()
+  output.line(`would ${needsUpload ? `upload ${formatBytes(packed.bytes)}` : 'upload nothing, control has it'}`)
+  if (live === undefined) output.line(`would create ${app} in ${namespace}`)
+  else
+    output.line(
+      `would move ${app} in ${namespace} from ${shortDigest(live.digest)} to ${shortDigest(packed.digest)} ${settings.devHot ? 'in place' : 'by new pods'}`,
+    )
+  return { dry_run: true, app, namespace, would_upload: needsUpload, would: action, ...packedRecord(packed) }
+}
+
+/** Before the work of packing, which also shows a control that is down and a token that is not taken. */
+async function refuseUnknownApp(control: Control, app: string): Promise<void> {
+  try {
+    await control.findApp(app)
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'unknown_app') throw error
+    throw new Failure(error.kind, `control has no app ${app}`, {
+      cause: error,
+      code: error.code,
+      requestId: error.requestId,
+      next: `register it once: aether apps create ${app} --key aether-signing.pub.pem`,
+    })
+  }
+}
+
+/** Whether something had to be sent. */
+async function upload({ output }: CommandContext, control: Control, app: string, packed: PackedApp): Promise<boolean> {
+  const { digest, file, bytes, signature, commit } = packed
+  const there = await control.findArtifact(app, digest)
+  if (there !== undefined && (there.isSigned || signature === null)) return false
+  const onProgress = createProgress(output, bytes)
+  try {
+    await control.upload({ app, digest, file, bytes, signature, commit, onProgress })
+  } finally {
+    output.transient('')
+  }
+  return true
+}
+
+/** Fields of the API; what was not said stays as it is, or becomes control's default. */
+function specOf({ devHot, environment, port, readyPath }: Settings, { replicas, env }: Wish) {
+  return {
+    dev_hot: devHot,
+    ...(environment === undefined ? {} : { environment: environment.value }),
+    ...(port === undefined ? {} : { port: port.value }),
+    ...(readyPath === undefined ? {} : { ready_path: readyPath.value }),
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(env === undefined ? {} : { env }),
+  }
+}
+
+function readWish({ flags }: CommandContext): Wish {
+  const pairs = flags.list('env')
+  return {
+    replicas: flags.count('replicas', { min: 0, max: 1_000 }),
+    env: pairs.length === 0 ? undefined : parsePairs('env', pairs),
+    timeoutMs: (flags.count('timeout', { min: 1, max: 86_400 }) ?? 300) * 1_000,
+  }
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
+  const started = performance.now()
+  const value = await work()
+  return { value, ms: Math.round(performance.now() - started) }
+}

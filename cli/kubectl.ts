@@ -1,0 +1,47 @@
+// What we ask of the cluster by kubectl: the pods of an app.
+import { readAnswer } from './answer.ts'
+import { Failure } from './failure.ts'
+import { runProgram } from './run-program.ts'
+import type { Env } from './settings.ts'
+
+export interface AppQuery {
+  readonly app: string
+  readonly namespace: string
+  readonly env: Env
+  readonly cwd: string
+  readonly signal: AbortSignal
+}
+
+export interface PodRef {
+  readonly name: string
+  readonly uid: string
+  /** Whether its app container has begun, so that there is a log. */
+  readonly hasStarted: boolean
+}
+
+export const kubectlNext = 'install kubectl and point KUBECONFIG to your cluster'
+
+export async function listPods({ app, namespace, env, cwd, signal }: AppQuery): Promise<readonly PodRef[]> {
+  const { exitCode, stdout, lines } = await runProgram(
+    'kubectl',
+    ['get', 'pods', `--namespace=${namespace}`, `--selector=app=${app}`, '--output=json', '--request-timeout=15s'],
+    { cwd, env, signal, timeoutMs: 30_000 },
+    kubectlNext,
+  )
+  if (exitCode !== 0)
+    throw new Failure('runtime', `kubectl cannot list the pods of ${app} in namespace ${namespace}`, {
+      detail: lines.slice(-5),
+      next: 'try kubectl get pods; KUBECONFIG names the cluster',
+    })
+  const value: unknown = JSON.parse(stdout)
+  return readAnswer(value, 'what kubectl says')
+    .items('items')
+    .map((pod) => ({
+      name: pod.object('metadata').text('name'),
+      uid: pod.object('metadata').text('uid'),
+      hasStarted: pod
+        .object('status')
+        .items('containerStatuses')
+        .some((container) => container.text('name') === 'app' && !container.object('state').has('waiting')),
+    }))
+}

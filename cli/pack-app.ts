@@ -1,0 +1,79 @@
+// From a folder to a signed artifact: clean copy -> install -> archive -> signature, in a folder of its own that goes away.
+import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PackError, type Packed, packFolder } from '@aether/artifact/pack'
+import { signDigest } from '@aether/artifact/sign'
+import { copyClean, refuseEscapes } from './clean-copy.ts'
+import { readCommit } from './commit.ts'
+import { Failure } from './failure.ts'
+import { installModules } from './install.ts'
+import type { Output } from './output.ts'
+import type { Project } from './project.ts'
+import type { Env, Settings } from './settings.ts'
+import { loadSigningKey } from './signing.ts'
+
+export interface PackOptions {
+  readonly env: Env
+  readonly signal: AbortSignal
+  readonly output: Output
+  readonly signingKey: Settings['signingKey']
+  readonly install: boolean
+  readonly allowScripts: boolean
+  /** Where the artifact is left; otherwise it goes with the folder when `use` has ended. */
+  readonly out?: string
+}
+
+export interface PackedApp extends Packed {
+  readonly signature: string | null
+  readonly commit: string | null
+  readonly ms: { readonly install: number; readonly pack: number }
+}
+
+export async function packApp<T>(
+  project: Project,
+  options: PackOptions,
+  use: (packed: PackedApp) => Promise<T>,
+): Promise<T> {
+  const { output, signal, env } = options
+  const started = performance.now()
+  // A key that cannot be used shows before the work is done, not after.
+  const key = options.signingKey && (await loadSigningKey(options.signingKey, output.warn))
+  if (key === undefined) output.warn('AETHER_SIGNING_KEY is not set: the artifact is not signed')
+  const commit = await readCommit(project.folder, options)
+  const work = await realpath(await mkdtemp(join(tmpdir(), 'aether-pack-')))
+  try {
+    const tree = join(work, 'app') // always the same name: npm may write it down
+    await mkdir(tree)
+    const { isIgnored } = await copyClean(project.folder, tree, { withModules: !options.install, signal })
+    await refuseEscapes(tree)
+    const installing = performance.now()
+    if (options.install) {
+      if (project.hasDependencies) output.transient('installing the dependencies ...')
+      const { allowScripts } = options
+      const keepNpmrc = !isIgnored('.npmrc')
+      await installModules(project, tree, { env, signal, allowScripts, keepNpmrc, warn: output.warn })
+      await refuseEscapes(tree)
+    }
+    const installMs = performance.now() - installing
+    signal.throwIfAborted()
+    output.transient('packing ...')
+    const packed = await packFolder(tree, options.out ?? join(work, 'app.tar.gz')).catch(toPackFailure)
+    output.transient('')
+    signal.throwIfAborted()
+    return await use({
+      ...packed,
+      signature: key === undefined ? null : signDigest(packed.digest, key),
+      commit,
+      ms: { install: Math.round(installMs), pack: Math.round(performance.now() - started - installMs) },
+    })
+  } finally {
+    output.transient('')
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+function toPackFailure(error: unknown): never {
+  if (!(error instanceof PackError)) throw error
+  throw new Failure('failed', error.message, { cause: error, next: 'look into .aetherignore' })
+}

@@ -1,0 +1,59 @@
+// Runs a program that we need (npm, git, kubectl): never through a shell, bounded in time and output, ended with us.
+import { execa } from 'execa'
+import { Failure } from './failure.ts'
+import type { Env } from './settings.ts'
+
+export interface ProgramRun {
+  readonly cwd: string
+  readonly env: Env
+  readonly signal: AbortSignal
+  readonly timeoutMs: number
+}
+
+export interface ProgramResult {
+  /** Null where it was ended by a signal or its time. */
+  readonly exitCode: number | null
+  readonly stdout: string
+  /** Both streams, as they came. */
+  readonly lines: readonly string[]
+}
+
+/** Throws Failure `runtime` where it is not installed; `next` says how to get it. */
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  { cwd, env, signal, timeoutMs }: ProgramRun,
+  next: string,
+): Promise<ProgramResult> {
+  const result = await execa(file, args, {
+    cwd,
+    env,
+    extendEnv: false,
+    reject: false,
+    all: true,
+    stdin: 'ignore',
+    timeout: timeoutMs,
+    cancelSignal: signal,
+    maxBuffer: 16 * 1024 * 1024,
+  })
+  signal.throwIfAborted()
+  if (result.code === 'ENOENT') throw missingProgram(file, next, result.cause)
+  if (result.timedOut)
+    throw new Failure('runtime', `${file} took longer than ${timeoutMs / 1000} s and was ended`, {
+      next,
+      detail: lastLines(result.all),
+    })
+  return { exitCode: result.exitCode ?? null, stdout: result.stdout, lines: lastLines(result.all, 10_000) }
+}
+
+export function missingProgram(file: string, next: string, cause?: unknown): Failure {
+  return new Failure('runtime', `${file} is not installed, or not on PATH`, { cause, next })
+}
+
+export function lastLines(text: string, count = 20): readonly string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== '')
+    .slice(-count)
+}
