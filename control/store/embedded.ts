@@ -59,7 +59,9 @@ export async function startEmbedded(dataFolder: string): Promise<Embedded> {
     await lock.release()
     // The image has no engine: 25 MB for one process and one disk are not what a cluster wants.
     if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')
-      throw new ConfigError(['DATABASE_URL is not set, and this build has no embedded database: set it to a PostgreSQL'])
+      throw new ConfigError([
+        'DATABASE_URL is not set, and this build has no embedded database: set it to a PostgreSQL',
+      ])
     throw error instanceof ControlError ? error : unusable(root, error)
   }
 }
