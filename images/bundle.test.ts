@@ -103,6 +103,47 @@ await test('the licences of what is bundled go along, and no others', async (t) 
   t.notMatch(licenses, 'Not in the bundle')
 })
 
+await test('assets and what packages read beside themselves are found in the bundle; an external package is not', async (t) => {
+  const reader = [
+    "const { readFileSync } = require('node:fs')",
+    "exports.words = () => readFileSync(require('node:path').join(__dirname, '..', 'static', 'words.txt'), 'utf8')",
+  ]
+  const root = t.testdir({
+    show: {
+      'main.ts': [
+        "import { readFileSync } from 'node:fs'",
+        "import reader from 'reader'",
+        "console.log(reader.words(), readFileSync(import.meta.dirname + '/tables/1.sql', 'utf8'))",
+        "await import('heavy-one').catch((error: NodeJS.ErrnoException) => console.log(error.code))",
+      ].join('\n'),
+      tables: { '1.sql': 'SELECT 1' },
+    },
+    node_modules: {
+      reader: {
+        'package.json': '{"name":"reader","version":"1.0.0","main":"lib/main.js"}',
+        lib: { 'main.js': reader.join('\n') },
+        static: { 'words.txt': 'words of a package' },
+      },
+      'heavy-one': { 'package.json': '{"name":"heavy-one","version":"1.0.0","main":"main.js"}', 'main.js': '' },
+    },
+  })
+  const recipe = {
+    commands: { show: 'show/main.ts' },
+    assets: [
+      { from: 'show/tables', to: 'lib/tables' },
+      { from: 'node_modules/reader/static', to: 'lib/reader/static' },
+    ],
+    external: ['heavy-one'],
+    withFiles: ['reader'],
+  }
+  const out = mkdtempSync(join(tmpdir(), 'bundle-'))
+  t.teardown(() => rmSync(out, { recursive: true }))
+  const [show] = await bundleCommands(root, recipe, out)
+  const printed = execFileSync('env', ['-i', process.execPath, join(out, 'bin', 'show')], { encoding: 'utf8' })
+  t.equal(printed, 'words of a package SELECT 1\nERR_MODULE_NOT_FOUND\n')
+  t.strictSame(show?.files.toSorted(), Object.keys(filesBelow(out)).toSorted(), 'its list names every file')
+})
+
 await test('a bundle that fails leaves the last good one in place', async (t) => {
   const root = t.testdir(repository)
   const out = join(root, 'dist', 'agents')
