@@ -3,7 +3,7 @@ import { agentPaths } from '@aether/contract/control-api'
 import { Type } from 'typebox'
 import type { Agents } from '../domain/services.ts'
 import { agentOf, type Instance } from './request.ts'
-import { digest, noQuery, refusals, strict, text } from './schemas.ts'
+import { digest, emptyAnswer, noQuery, oneOf, refusals, strict, text } from './schemas.ts'
 
 const nullable = Type.Union([Type.String(), Type.Null()])
 const word = Type.Union([Type.String({ pattern: '^[a-z_]{1,40}$', maxLength: 40 }), Type.Null()])
@@ -45,7 +45,7 @@ export function addAgentRoutes(instance: Instance, agents: Agents): void {
         body: Type.Object(
           {
             digest,
-            outcome: Type.Enum(['ok', 'fail']),
+            outcome: oneOf(['ok', 'fail']),
             serving: Type.Union([digest, Type.Null()]),
             reason: word,
             detail: word,
@@ -55,14 +55,14 @@ export function addAgentRoutes(instance: Instance, agents: Agents): void {
           { ...strict, title: 'Outcome' },
         ),
         response: {
-          204: Type.Null({ description: 'It is kept' }),
+          ...emptyAnswer(204, 'It is kept'),
           ...refusals('not_found', 'too_large', 'media_type'),
         },
       },
     },
     async (request, reply) => {
       await agents.report(agentOf(request), request.body)
-      return reply.code(204).send(null)
+      return reply.code(204).send()
     },
   )
 }

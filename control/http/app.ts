@@ -18,7 +18,8 @@ import { createGuard } from './auth.ts'
 import { answerClientError } from './client-error.ts'
 import { addDeploymentRoutes } from './deployments.ts'
 import { addDownloadRoutes } from './download.ts'
-import { drain } from './drain.ts'
+import { drainRest } from './drain.ts'
+import { askForBody } from './expect.ts'
 import { createHttpMetrics, statusOf } from './metrics.ts'
 import { addOpenApi, addOpenApiRoute } from './openapi.ts'
 import { addProbeRoutes } from './probes.ts'
@@ -56,6 +57,8 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
     connectionTimeout: idleMs,
     requestTimeout: longestRequestMs,
     return503OnClosing: false,
+    // Node would answer by itself, and with no problem; the first hook asks instead.
+    http: { requireHostHeader: false },
     routerOptions: { maxParamLength: 500 },
     genReqId: ({ headers }) => requestIdOf(headers),
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
@@ -72,12 +75,15 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
   app.addHook('onRequest', async (request, reply) => {
     // 1
     reply.headers({ [requestIdHeader]: request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
+      throw new ControlError('malformed', 'host is missing (RFC 9112, section 3.2)', { field: 'host' })
   })
   // 2
   await app.register(rateLimit, {
     max: limits.requests,
     timeWindow: 60_000,
     cache: 5000,
+    addHeadersOnExceeding: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
     errorResponseBuilder: (_request, { after }) => new ControlError('too_many', `too many requests: again in ${after}`),
   })
   const guard = createGuard(app, services.authenticate, limits.failedTokens)
@@ -86,15 +92,14 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
     await guard.hook(request, reply)
     // The body is wanted now; an upload says so itself, later.
     const isUpload = request.routeOptions.schema?.operationId === 'uploadArtifact'
-    if (request.headers.expect !== undefined && !isUpload) reply.raw.writeContinue()
+    if (!isUpload) askForBody(request.raw, reply.raw)
   })
   app.addHook('preValidation', readQuery)
   app.addHook('onSend', async (request, reply) => {
     // 7
-    if (!request.raw.complete && request.raw.complete !== undefined) {
-      reply.removeHeader('connection')
-      drain(request.raw)
-    }
+    const isSending = drainRest(request.raw)
+    // Fastify says close after a body that it refused, which would reset a client that is still sending.
+    if (isSending) reply.header('connection', 'keep-alive')
     if (closing) reply.header('connection', 'close')
   })
   app.addHook('onResponse', async (request, reply) => {

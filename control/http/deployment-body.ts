@@ -10,7 +10,7 @@ import {
   statusOf,
 } from '../domain/model.ts'
 import type { DeploymentView } from '../domain/services.ts'
-import { appName, digest, namespace, strict, text, time } from './schemas.ts'
+import { appName, digest, namespace, oneOf, strict, text, time } from './schemas.ts'
 
 const nullableText = Type.Union([Type.String(), Type.Null()])
 const nullableDigest = Type.Union([digest, Type.Null()])
@@ -72,9 +72,9 @@ const fields = {
   namespace: Type.String(),
   environment: Type.String(),
   digest,
-  status: Type.Enum([...deploymentStatuses], { description: 'In a word; `current_status` is finer.' }),
-  current_status: Type.Enum([...currentStatuses]),
-  desired_status: Type.Enum([...desiredStatuses]),
+  status: oneOf(deploymentStatuses, { description: 'In a word; `current_status` is finer.' }),
+  current_status: oneOf(currentStatuses),
+  desired_status: oneOf(desiredStatuses),
   failure_reason: nullableText,
   failure_message: nullableText,
   replicas: Type.Integer(),
@@ -94,11 +94,11 @@ const eventBody = Type.Object(
   {
     id: Type.Integer(),
     at: time,
-    action: Type.Enum([...eventActions]),
+    action: oneOf(eventActions),
     actor: Type.String(),
     from_digest: nullableDigest,
     to_digest: nullableDigest,
-    status: Type.Union([Type.Enum([...currentStatuses]), Type.Null()]),
+    status: Type.Union([oneOf(currentStatuses), Type.Null()]),
     reason: nullableText,
     message: nullableText,
   },
@@ -108,7 +108,7 @@ const podBody = Type.Object(
   {
     pod: Type.String(),
     digest,
-    outcome: Type.Enum(['ok', 'fail']),
+    outcome: oneOf(['ok', 'fail']),
     serving: nullableDigest,
     reason: nullableText,
     detail: nullableText,

@@ -14,7 +14,18 @@ import {
   parseSpec,
 } from './deployment-body.ts'
 import { type Instance, userOf } from './request.ts'
-import { appName, digest, namespace, next, noQuery, pageFields, pageOf, refusals, strict } from './schemas.ts'
+import {
+  appName,
+  digest,
+  emptyAnswer,
+  namespace,
+  next,
+  noQuery,
+  pageFields,
+  pageOf,
+  refusals,
+  strict,
+} from './schemas.ts'
 
 export interface Namespaces {
   readonly namespace: string
@@ -142,7 +153,7 @@ export function addDeploymentRoutes(instance: Instance, deployments: Deployments
         params: idParams,
         querystring: noQuery,
         response: {
-          204: Type.Null({ description: 'It is stopped' }),
+          ...emptyAnswer(204, 'It is stopped'),
           ...refusals(
             'not_found',
             'conflict',
@@ -157,7 +168,7 @@ export function addDeploymentRoutes(instance: Instance, deployments: Deployments
     },
     async (request, reply) => {
       await deployments.stop(request.params.id, userOf(request).user)
-      return reply.code(204).send(null)
+      return reply.code(204).send()
     },
   )
 }

@@ -10,7 +10,7 @@ import { artifactTypes, parseDigestPath } from './artifacts.ts'
 import type { HttpMetrics } from './metrics.ts'
 import { isKnown, parseRange } from './range.ts'
 import { type Instance, principalOf } from './request.ts'
-import { digestParams, noQuery, refusals } from './schemas.ts'
+import { digestParams, emptyAnswer, noQuery, refusals } from './schemas.ts'
 
 const [archiveType] = artifactTypes
 const headers = Type.Object({
@@ -39,8 +39,8 @@ export function addDownloadRoutes(instance: Instance, artifacts: Artifacts, metr
     },
     async (request, reply) => {
       const artifact = await artifacts.find(parseDigestPath(request.params.digest), principalOf(request))
-      if (describe(artifact, request, reply)) return reply.code(304).send(null)
-      return reply.header('content-length', artifact.bytes).type(archiveType).send(null)
+      if (describe(artifact, request, reply)) return reply.code(304).send()
+      return reply.header('content-length', artifact.bytes).type(archiveType).send()
     },
   )
 
@@ -62,7 +62,7 @@ export function addDownloadRoutes(instance: Instance, artifacts: Artifacts, metr
     },
     async (request, reply) => {
       const artifact = await artifacts.find(parseDigestPath(request.params.digest), principalOf(request))
-      if (describe(artifact, request, reply)) return reply.code(304).send(null)
+      if (describe(artifact, request, reply)) return reply.code(304).send()
       const { bytes } = artifact
       const { range: asked, 'if-range': ifRange } = request.headers
       const range = rangeOf(asked, ifRange, artifact, reply)
@@ -100,10 +100,6 @@ async function* counted(source: NodeJS.ReadableStream, metrics: HttpMetrics): As
     metrics.sent(bytes.length)
     yield bytes
   }
-}
-
-function emptyAnswer(status: number, description: string): object {
-  return { [status]: Type.Null({ description }) }
 }
 
 function bytesAnswer(status: number, description: string): object {

@@ -24,7 +24,9 @@ export function createHttpMetrics(registry: Registry): HttpMetrics {
   return {
     answered(request, reply) {
       const { method } = request
-      const route = request.routeOptions.url ?? 'none'
+      const { url = 'none', schema } = request.routeOptions
+      // Wrong methods and the page of the docs have no operation, and need no series of their own.
+      const route = schema?.operationId === undefined ? 'none' : url
       requests.inc({ method, route, status: statusOf(reply) })
       duration.observe({ method, route }, reply.elapsedTime / 1000)
     },

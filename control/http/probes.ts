@@ -3,13 +3,13 @@ import type { Registry } from '@aether/runtime/metrics'
 import { Type } from 'typebox'
 import type { Services } from '../domain/services.ts'
 import type { Instance } from './request.ts'
-import { problems, strict } from './schemas.ts'
+import { oneOf, problems, strict } from './schemas.ts'
 
 const tags = ['probes']
 const security: readonly Record<string, readonly string[]>[] = []
 const config = { rateLimit: false } as const
-const fine = Type.Object({ status: Type.Enum(['ok']) }, strict)
-const readiness = Type.Object({ status: Type.Enum(['ok', 'not ready']), faults: Type.Array(Type.String()) }, strict)
+const fine = Type.Object({ status: oneOf(['ok']) }, strict)
+const readiness = Type.Object({ status: oneOf(['ok', 'not ready']), faults: Type.Array(Type.String()) }, strict)
 
 export function addProbeRoutes(instance: Instance, faults: Services['faults'], registry: Registry): void {
   const open = { tags, security }

@@ -24,8 +24,9 @@ export function formatProblem(error: ControlError, requestId: string): string {
 export function sendProblem(error: ControlError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { status } = errorTable[error.code]
   request.refusal = error.code
-  for (const name of ['etag', 'content-range', 'accept-ranges', 'last-modified', 'content-length'])
-    reply.removeHeader(name)
+  // What the route said of the answer that it did not give.
+  for (const name of ['etag', 'accept-ranges', 'content-length']) reply.removeHeader(name)
+  if (error.code !== 'range') reply.removeHeader('content-range')
   reply.header('cache-control', 'no-store')
   // RFC 6750, section 3: no error word where no token was shown.
   if (status === 401)
@@ -40,12 +41,17 @@ export function sendProblem(error: ControlError, request: FastifyRequest, reply:
 }
 
 /** Codes of Fastify, and what they are in ours. */
-const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: 'too_large',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'media_type',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'truncated',
+const frameworkFaults: Readonly<Record<string, { readonly code: ErrorCode; readonly message: string }>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'too_large', message: 'the body has more than 64 KiB' },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+    code: 'media_type',
+    message: 'content-type is none that this route takes: application/json, or as /docs says',
+  },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'truncated', message: 'the body is not as long as content-length says' },
+  FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'malformed', message: 'the body is empty: send JSON, or no content-type' },
+  FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed', message: 'the body is not JSON' },
+  ECONNRESET: { code: 'truncated', message: 'the connection ended before the body did' },
 }
-const statusCodes: Readonly<Record<number, ErrorCode>> = { 404: 'not_found', 413: 'too_large', 415: 'media_type' }
 
 /** `thrown` as an error of the table; undefined where it is a fault of ours. */
 export function toControlError(thrown: unknown): ControlError | undefined {
@@ -53,10 +59,11 @@ export function toControlError(thrown: unknown): ControlError | undefined {
   if (!(thrown instanceof Error)) return undefined
   const invalid = readValidation(thrown)
   if (invalid !== undefined) return invalid
-  const code = 'code' in thrown && typeof thrown.code === 'string' ? frameworkCodes[thrown.code] : undefined
   const status = 'statusCode' in thrown && typeof thrown.statusCode === 'number' ? thrown.statusCode : 500
-  if (code === undefined && (status < 400 || status > 499)) return undefined
-  return new ControlError(code ?? statusCodes[status] ?? 'malformed', thrown.message, { cause: thrown })
+  if (status < 400 || status > 499) return undefined
+  const known = 'code' in thrown && typeof thrown.code === 'string' ? frameworkFaults[thrown.code] : undefined
+  const { code, message } = known ?? { code: status === 404 ? 'not_found' : 'malformed', message: thrown.message }
+  return new ControlError(code, message, { cause: thrown })
 }
 
 /** A fault that a schema found; the value is not repeated, since it may be a secret. */

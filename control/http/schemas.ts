@@ -32,6 +32,10 @@ export const namespace = Type.String({
 
 export const time = Type.String({ format: 'date-time', examples: ['2026-01-01T00:00:00.000Z'] })
 
+export function oneOf<const T extends string>(values: readonly T[], about: { readonly description?: string } = {}) {
+  return Type.Unsafe<T>({ type: 'string', enum: values, ...about })
+}
+
 /** Text without NUL. */
 export function text(maxLength: number, about: { readonly description?: string; readonly examples?: string[] } = {}) {
   return Type.String({ maxLength, pattern: '^[^\\u0000]*$', ...about })
@@ -74,13 +78,18 @@ const problem = Type.Object(
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.String(),
-    code: Type.Enum([...new Set(Object.keys(errorTable))], { description: 'Of a closed list; decide by it.' }),
+    code: oneOf([...new Set(Object.keys(errorTable))], { description: 'Of a closed list; decide by it.' }),
     message: Type.String({ description: 'As `detail`: what is wrong and what to do.' }),
     field: Type.Optional(Type.String({ description: 'Header, parameter or path in the body that is at fault.' })),
     request_id: Type.String(),
   },
   { title: 'Problem', description: 'A problem of RFC 9457.' },
 )
+
+/** An answer without a body. Untyped like the refusals: typed, its route would have to send a null, which is sent as text. */
+export function emptyAnswer(status: number, description: string): object {
+  return { [status]: Type.Null({ description }) }
+}
 
 /** What any operation that needs a token can answer. */
 const always: readonly ErrorCode[] = [

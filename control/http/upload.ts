@@ -7,6 +7,7 @@ import { Type } from 'typebox'
 import { ControlError } from '../domain/errors.ts'
 import type { Artifacts } from '../domain/services.ts'
 import { artifactBody, artifactTypes, formatArtifact } from './artifacts.ts'
+import { askForBody } from './expect.ts'
 import type { HttpMetrics } from './metrics.ts'
 import { type Instance, userOf } from './request.ts'
 import { appName, digest, noQuery, refusals } from './schemas.ts'
@@ -92,7 +93,7 @@ function lengthOf({ headers }: Pick<FastifyRequest, 'headers'>): number | null {
 
 /** Leaves the request open where the reader stops early, so that it can still be answered. */
 async function* bytesOf(raw: IncomingMessage, reply: FastifyReply, metrics: HttpMetrics): AsyncGenerator<Uint8Array> {
-  if (raw.headers.expect !== undefined) reply.raw.writeContinue()
+  askForBody(raw, reply.raw)
   const chunks = raw.iterator({ destroyOnReturn: false })
   for (;;) {
     const chunk = await chunks.next().catch((cause: unknown) => {
