@@ -81,6 +81,7 @@ export function startListWatch(options: ListWatchOptions): ListWatch {
       const version = textAt(page, 'metadata', 'resourceVersion')
       if (version === undefined) throw new ApiServerError(0, `the API server sent a list of ${what} without a version`)
       sink.endList()
+      fault = null
       first.resolve()
       return version
     }
