@@ -6,8 +6,11 @@ import { eventually } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 import type { DeploymentSpec } from '../domain/model.ts'
 import type { AppView, TargetAnnotations } from '../domain/ports.ts'
+import { mergePatch } from './api-server.ts'
+import { createAppWriter } from './app-writer.ts'
 import { at, listAt, textAt } from './json-path.ts'
 import { createKubernetesCluster } from './kubernetes.ts'
+import type { PodOptions } from './pod-spec.ts'
 import { createPodToken, createTestCluster, whyNoCluster } from './test-cluster.ts'
 
 const skip = whyNoCluster() ?? false
@@ -19,19 +22,21 @@ const one: TargetAnnotations = {
 }
 const two: TargetAnnotations = { ...one, digest: `sha256:${'2'.repeat(64)}`, signature: null, commit: null }
 
+const pods: PodOptions = {
+  agentImage: process.env.AETHER_AGENT_IMAGE ?? 'aether.local/aether-agent:dev',
+  nodejsImage: process.env.AETHER_NODEJS_IMAGE ?? 'aether.local/aether-nodejs:dev',
+  controlUrl: 'http://127.0.0.1:9',
+  fetchMode: 'watch',
+  keysSecret: 'aether-keys',
+}
+
 async function createWorld(t: Test) {
   const world = await createTestCluster(t)
   const warnings: string[] = []
   const cluster = createKubernetesCluster({
     kubeconfig: world.kubeconfig,
     namespace: world.namespace,
-    pods: {
-      agentImage: process.env.AETHER_AGENT_IMAGE ?? 'aether.local/aether-agent:dev',
-      nodejsImage: process.env.AETHER_NODEJS_IMAGE ?? 'aether.local/aether-nodejs:dev',
-      controlUrl: 'http://127.0.0.1:9',
-      fetchMode: 'watch',
-      keysSecret: 'aether-keys',
-    },
+    pods,
     log: { warn: (fields, message) => warnings.push(`${message} ${JSON.stringify(fields)}`) },
   })
   const changes: string[] = []
@@ -175,6 +180,34 @@ await test('an app of new pods has its target in the template from the first rev
   await seen('the third template', (view) => view.isRolledOut && view.templateTarget.digest === null)
   t.equal(textAt(await deployment(), 'metadata', 'annotations', 'deployment.kubernetes.io/revision'), '3')
   t.equal((await seen('the target', () => true)).target.digest, two.digest)
+})
+
+await test('an app whose making was cut off before its target makes no pod, and the next apply finishes it', {
+  skip,
+}, async (t) => {
+  const { cluster, spec, seen, deployment, api } = await createWorld(t)
+  const cutOff = createAppWriter(
+    {
+      ...api,
+      async send(request, signal) {
+        if (request.contentType === mergePatch) throw new Error('cut off')
+        return await api.send(request, signal)
+      },
+    },
+    pods,
+  )
+  await t.rejects(cutOff.apply({ ...spec, devHot: false }, one), { message: 'cut off' })
+  await seen('the Deployment without a target', (view) => view.target.digest === null)
+  await eventually(
+    'that the cluster has looked at it',
+    async () => at(await deployment(), 'status', 'observedGeneration') === 1,
+  )
+  t.equal(textAt(await deployment(), 'metadata', 'annotations', 'deployment.kubernetes.io/revision'), undefined)
+  await cluster.apply({ ...spec, devHot: false }, one)
+  const born = await seen('a pod', (view) => view.pods.length === 1)
+  t.match(born, { target: one, templateTarget: one, pods: [{ target: one }] })
+  t.equal(at(await deployment(), 'spec', 'paused'), undefined)
+  t.equal(textAt(await deployment(), 'metadata', 'annotations', 'deployment.kubernetes.io/revision'), '1')
 })
 
 await test('what keeps an app from starting is told, and what others made is not touched', { skip }, async (t) => {

@@ -30,7 +30,8 @@ async function createWorld(t: Test, silenceMs = 60_000) {
     times: { silenceMs, shortestPauseMs: 10, longestPauseMs: 100 },
   })
   t.teardown(() => cluster.stop())
-  const lists = () => server.asked.filter(({ path, query }) => path.endsWith('/pods') && !query.has('watch')).length
+  const lists = (of = 'pods') =>
+    server.asked.filter(({ path, query }) => path.endsWith(`/${of}`) && !query.has('watch')).length
   const watching = () =>
     eventually('three watches', () => ['pods', 'replicasets', 'deployments'].every((one) => server.watches(one) === 1))
   return {
@@ -42,6 +43,7 @@ async function createWorld(t: Test, silenceMs = 60_000) {
     async begin() {
       await cluster.start(({ app }) => changes.push(app))
       await watching()
+      await eventually('the app told', () => changes.includes('cart'))
       changes.length = 0
     },
     digest: () => cluster.view(ref)?.target.digest,
@@ -111,18 +113,13 @@ await test('a watch that is silent for too long is begun anew; bookmarks keep it
   change('two', '2')
   await eventually('the digest that no event told', () => digest() === 'two')
   await watching()
-  const before = lists()
-  let beats = 0
+  const ofPods = lists('pods')
+  const ofDeployments = lists('deployments')
   const bookmark = { type: 'BOOKMARK', object: { metadata: { resourceVersion: '200' } } }
-  await new Promise<void>((resolve) => {
-    const timer = setInterval(() => {
-      server.send('pods', bookmark)
-      if (++beats < 40) return
-      clearInterval(timer)
-      resolve()
-    }, 20)
-  })
-  t.ok(lists() - before <= 1, 'in two and more times the silence')
+  const beat = setInterval(() => server.send('pods', bookmark), 20)
+  t.teardown(() => clearInterval(beat))
+  await eventually('lists of what has no bookmarks', () => lists('deployments') - ofDeployments > 3)
+  t.ok(lists('pods') - ofPods < 3, `${lists('pods') - ofPods} lists of what has them`)
 })
 
 await test('an API server that is away is a fault until it is back, and nothing else', async (t) => {
@@ -155,7 +152,19 @@ await test('starts when the first lists are in, however late, over all their pag
   const started = cluster.start(({ app }) => changes.push(app))
   await eventually('the refusal', () => cluster.fault()?.includes('forbidden') === true)
   await started
+  await eventually('both apps told', () => changes.length === 2)
   t.same(changes.toSorted(), ['cart', 'shelf'])
+})
+
+await test('a start that is stopped before the first lists are in ends', async (t) => {
+  const { server, cluster } = await createWorld(t)
+  server.refuse = () => ({ status: 403, body: status(403, 'forbidden') })
+  const ended = t.rejects(
+    cluster.start(() => {}),
+    { code: 'cluster_unavailable', message: /stops/ },
+  )
+  await cluster.stop()
+  await ended
 })
 
 await test('answers of the API server become errors that say whose turn it is', async (t) => {

@@ -5,7 +5,6 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { join } from 'node:path'
 import { testFolder } from '@aether/runtime/test-process'
 import type { Test } from 'tap'
-import { textAt } from './json-path.ts'
 
 export interface Answer {
   readonly status: number
@@ -160,8 +159,4 @@ export function createApp(name: string, digest: string, version = '1') {
 export function createToken(claims: object): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   return `${part({ alg: 'none' })}.${part(claims)}.c2lnbmF0dXJl`
-}
-
-export function uidOf(object: unknown): string {
-  return textAt(object, 'metadata', 'uid') ?? ''
 }
