@@ -47,7 +47,7 @@ function filesBelow(folder: string): Record<string, string> {
 await test('a command runs from its extensionless file, with its worker and its lazy packages', async (t) => {
   const root = t.testdir(repository)
   const out = join(root, 'dist', 'agents')
-  await bundleCommands(root, commands, out)
+  await bundleCommands(root, { commands }, out)
   // As in an image: away from the repository and its node_modules, and without the environment of this test.
   const installed = mkdtempSync(join(tmpdir(), 'bundle-'))
   t.teardown(() => rmSync(installed, { recursive: true }))
@@ -61,7 +61,7 @@ await test('a command runs from its extensionless file, with its worker and its 
 await test('a command starts by the shebang of the Node in the image and is executable', async (t) => {
   const root = t.testdir(repository)
   const out = join(root, 'dist', 'agents')
-  await bundleCommands(root, commands, out)
+  await bundleCommands(root, { commands }, out)
   t.equal(readFileSync(join(out, 'bin', 'count'), 'utf8'), "#!/usr/local/bin/node\nimport '../lib/count.js'\n")
   t.equal(statSync(join(out, 'bin', 'count')).mode & 0o777, 0o755)
   t.strictSame(JSON.parse(readFileSync(join(out, 'package.json'), 'utf8')), { type: 'module' })
@@ -70,10 +70,10 @@ await test('a command starts by the shebang of the Node in the image and is exec
 await test('two builds give the same files, and nothing of an earlier build stays', async (t) => {
   const root = t.testdir(repository)
   const out = join(root, 'dist', 'agents')
-  await bundleCommands(root, commands, out)
+  await bundleCommands(root, { commands }, out)
   const first = filesBelow(out)
   writeFileSync(join(out, 'lib', 'left-over.js'), '')
-  await bundleCommands(root, commands, out)
+  await bundleCommands(root, { commands }, out)
   t.strictSame(filesBelow(out), first)
   t.notOk(
     Object.values(first).some((text) => text.includes(root)),
@@ -84,7 +84,7 @@ await test('two builds give the same files, and nothing of an earlier build stay
 await test('each command knows its files, those loaded at the start and those loaded later', async (t) => {
   const root = t.testdir(repository)
   const out = join(root, 'dist', 'agents')
-  const [greet, count] = await bundleCommands(root, commands, out)
+  const [greet, count] = await bundleCommands(root, { commands }, out)
   t.ok(greet !== undefined && greet.startBytes < greet.allBytes)
   t.ok(greet?.files.includes('lib/greet-heavy.js'), 'the worker belongs to it')
   t.notOk(count?.files.includes('lib/greet-heavy.js'))
@@ -95,7 +95,7 @@ await test('each command knows its files, those loaded at the start and those lo
 await test('the licences of what is bundled go along, and no others', async (t) => {
   const root = t.testdir(repository)
   const out = join(root, 'dist', 'agents')
-  await bundleCommands(root, commands, out)
+  await bundleCommands(root, { commands }, out)
   const licenses = readFileSync(join(out, 'LICENSES'), 'utf8')
   t.match(licenses, 'old-style 1.2.3 (MIT)\n\nThe licence of old-style.')
   t.match(licenses, 'new-style 2.0.0 (ISC)')
@@ -103,12 +103,53 @@ await test('the licences of what is bundled go along, and no others', async (t) 
   t.notMatch(licenses, 'Not in the bundle')
 })
 
+await test('assets and what packages read beside themselves are found in the bundle; an external package is not', async (t) => {
+  const reader = [
+    "const { readFileSync } = require('node:fs')",
+    "exports.words = () => readFileSync(require('node:path').join(__dirname, '..', 'static', 'words.txt'), 'utf8')",
+  ]
+  const root = t.testdir({
+    show: {
+      'main.ts': [
+        "import { readFileSync } from 'node:fs'",
+        "import reader from 'reader'",
+        "console.log(reader.words(), readFileSync(import.meta.dirname + '/tables/1.sql', 'utf8'))",
+        "await import('heavy-one').catch((error: NodeJS.ErrnoException) => console.log(error.code))",
+      ].join('\n'),
+      tables: { '1.sql': 'SELECT 1' },
+    },
+    node_modules: {
+      reader: {
+        'package.json': '{"name":"reader","version":"1.0.0","main":"lib/main.js"}',
+        lib: { 'main.js': reader.join('\n') },
+        static: { 'words.txt': 'words of a package' },
+      },
+      'heavy-one': { 'package.json': '{"name":"heavy-one","version":"1.0.0","main":"main.js"}', 'main.js': '' },
+    },
+  })
+  const recipe = {
+    commands: { show: 'show/main.ts' },
+    assets: [
+      { from: 'show/tables', to: 'lib/tables' },
+      { from: 'node_modules/reader/static', to: 'lib/reader/static' },
+    ],
+    external: ['heavy-one'],
+    withFiles: ['reader'],
+  }
+  const out = mkdtempSync(join(tmpdir(), 'bundle-'))
+  t.teardown(() => rmSync(out, { recursive: true }))
+  const [show] = await bundleCommands(root, recipe, out)
+  const printed = execFileSync('env', ['-i', process.execPath, join(out, 'bin', 'show')], { encoding: 'utf8' })
+  t.equal(printed, 'words of a package SELECT 1\nERR_MODULE_NOT_FOUND\n')
+  t.strictSame(show?.files.toSorted(), Object.keys(filesBelow(out)).toSorted(), 'its list names every file')
+})
+
 await test('a bundle that fails leaves the last good one in place', async (t) => {
   const root = t.testdir(repository)
   const out = join(root, 'dist', 'agents')
-  await bundleCommands(root, commands, out)
+  await bundleCommands(root, { commands }, out)
   const good = filesBelow(out)
   writeFileSync(join(root, 'count', 'main.ts'), "new URL('./absent.ts', import.meta.url)\n")
-  await t.rejects(bundleCommands(root, commands, out), /names \.\/absent\.ts, which is no TypeScript file/)
+  await t.rejects(bundleCommands(root, { commands }, out), /names \.\/absent\.ts, which is no TypeScript file/)
   t.strictSame(filesBelow(out), good)
 })

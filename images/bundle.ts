@@ -1,21 +1,33 @@
-// dist/agents: each agent command as a file that the kernel can start without a shell, beside the code it shares
-// with the others. The folder is copied into the images as /aether; README.md says what is in it.
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
-import { basename, dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+// A bundle: each command as a file that the kernel can start without a shell, beside the code it shares with the
+// others. The folder is copied into an image as /aether; README.md says what is in it.
+import { chmod, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { build, type Metafile } from 'esbuild'
 import { replaceFolder } from './cache.ts'
 import { lazyCommonJs } from './lazy-commonjs.ts'
 import { collectLicenses } from './licenses.ts'
+import { packageFolders } from './package-folder.ts'
 import { createSiblings, type Siblings } from './siblings.ts'
 import { formatTable } from './table.ts'
 
-/** The commands of the agent images and where each begins, relative to the root of the repository. */
-export const agentCommands: Readonly<Record<string, string>> = {
-  'init-fetch': 'agents/init-fetch/main.ts',
-  fetcher: 'agents/fetcher/main.ts',
-  supervisor: 'agents/supervisor/main.ts',
-  'ed25519-verify': 'agents/verifier/main.ts',
+/** A folder of files that the code reads, copied as it is. */
+export type Asset = {
+  /** Relative to the root of the repository. */
+  readonly from: string
+  /** Relative to the bundle; the code lies in `lib`. */
+  readonly to: string
+}
+
+/** What a bundle is made of, beyond what its entries import. */
+export type Recipe = {
+  /** Name to entry file, relative to the root of the repository. */
+  readonly commands: Readonly<Record<string, string>>
+  /** They belong to every command. */
+  readonly assets?: readonly Asset[]
+  /** Packages that are not carried along: what asks for one has to do without. */
+  readonly external?: readonly string[]
+  /** Packages that read files beside themselves (package-folder.ts). */
+  readonly withFiles?: readonly string[]
 }
 
 /** One command and the files it needs, relative to the bundle; `startBytes` counts what is loaded before it runs. */
@@ -27,23 +39,21 @@ export type BundledCommand = {
 }
 
 // Packages written as CommonJS call `require('node:...')`, which an ES module does not have.
-const banner = 'import{createRequire as __cr}from"node:module";const require=__cr(import.meta.url);'
+export const banner = 'import{createRequire as __cr}from"node:module";const require=__cr(import.meta.url);'
 
-/** Bundles `commands` (name to entry file) below `root` into the folder `out`, replacing what an earlier build left. */
-export async function bundleCommands(
-  root: string,
-  commands: Readonly<Record<string, string>>,
-  out: string,
-): Promise<BundledCommand[]> {
+/** Bundles the recipe's commands below `root` into the folder `out`, replacing what an earlier build left. */
+export async function bundleCommands(root: string, recipe: Recipe, out: string): Promise<BundledCommand[]> {
+  const { commands } = recipe
   const siblings = createSiblings(root, commands)
   // A file that is only named by `new URL(..., import.meta.url)` is known once its namer was read: until none is new.
-  let result = await compile(root, siblings)
+  let result = await compile(root, recipe, siblings)
   for (let known = Object.keys(commands).length; known < siblings.count(); ) {
     known = siblings.count()
-    result = await compile(root, siblings)
+    result = await compile(root, recipe, siblings)
   }
 
   const { metafile, outputFiles } = result
+  const assets = await listAssets(root, recipe)
   await replaceFolder(out, async (folder) => {
     await chmod(folder, 0o755)
     for (const part of ['bin', 'lib']) await mkdir(join(folder, part))
@@ -56,6 +66,10 @@ export async function bundleCommands(
       await chmod(path, 0o755)
     }
     await writeFile(join(folder, 'package.json'), '{"type":"module"}\n')
+    for (const [path, from] of assets) {
+      await mkdir(dirname(join(folder, path)), { recursive: true })
+      await copyFile(from, join(folder, path))
+    }
     const comments = outputFiles.filter((file) => file.path.endsWith('.LEGAL.txt')).map((file) => file.text)
     await writeFile(join(folder, 'LICENSES'), await collectLicenses(root, metafile, comments))
   })
@@ -64,14 +78,25 @@ export async function bundleCommands(
     const all = closure(metafile, siblings, [`lib/${command}.js`], true)
     return {
       command,
-      files: [`bin/${command}`, 'package.json', 'LICENSES', ...all],
+      files: [`bin/${command}`, 'package.json', 'LICENSES', ...all, ...assets.keys()],
       startBytes: bytesOf(metafile, start),
       allBytes: bytesOf(metafile, all),
     }
   })
 }
 
-function compile(root: string, siblings: Siblings) {
+/** Path in the bundle to the file, sorted. */
+async function listAssets(root: string, { assets = [] }: Recipe): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  for (const { from, to } of assets) {
+    const entries = await readdir(join(root, from), { recursive: true, withFileTypes: true })
+    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+    for (const file of files.toSorted()) found.set(join(to, relative(join(root, from), file)), file)
+  }
+  return found
+}
+
+function compile(root: string, { external = [], withFiles = [] }: Recipe, siblings: Siblings) {
   return build({
     absWorkingDir: root,
     entryPoints: siblings.entries(),
@@ -88,7 +113,8 @@ function compile(root: string, siblings: Siblings) {
     minifyWhitespace: true,
     legalComments: 'external',
     banner: { js: banner },
-    plugins: [siblings.plugin, lazyCommonJs],
+    external: [...external],
+    plugins: [siblings.plugin, lazyCommonJs, packageFolders(withFiles)],
     metafile: true,
     write: false,
     logLevel: 'error',
@@ -118,11 +144,4 @@ function bytesOf(metafile: Metafile, paths: readonly string[]): number {
 export function formatBundle(commands: readonly BundledCommand[]): string {
   const rows = commands.map(({ command, startBytes, allBytes }) => [command, `${startBytes}`, `${allBytes}`])
   return formatTable(['command', 'bytes at start', 'bytes in all'], rows)
-}
-
-if (import.meta.main) {
-  const root = dirname(dirname(fileURLToPath(import.meta.url)))
-  const out = join(root, 'dist', 'agents')
-  console.log(formatBundle(await bundleCommands(root, agentCommands, out)))
-  console.log(`in ${join(basename(dirname(out)), basename(out))}`)
 }

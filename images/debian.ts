@@ -37,7 +37,8 @@ export async function downloadPackages(wanted: Wanted, architecture: string, out
   try {
     const install = ['-q', '-y', '--no-install-recommends', '--download-only', 'install']
     await run('apt-get', [...options, ...install, ...wanted.complete], state)
-    await run('apt-get', [...options, '-q', 'download', ...wanted.alone], join(state, 'cache', 'archives'))
+    if (wanted.alone.length > 0)
+      await run('apt-get', [...options, '-q', 'download', ...wanted.alone], join(state, 'cache', 'archives'))
   } catch (error) {
     throw lists instanceof Error && text(lists) !== text(error)
       ? new AggregateError([lists, error], `${text(lists)}\n${text(error)}`)
@@ -65,6 +66,12 @@ export async function readControl(folder: string, name: string): Promise<string>
   if (file === undefined)
     throw new Error(`the package ${name} is not among those downloaded to ${folder}: build with --refresh`)
   return `${await run('dpkg-deb', ['-f', join(folder, file)], folder)}\n`
+}
+
+/** The files of a package in `folder`, as paths below the root. */
+export async function listFiles(folder: string, deb: string): Promise<string[]> {
+  const listing = await run('dpkg-deb', ['-c', join(folder, deb)], folder)
+  return listing.split('\n').flatMap((line) => /^-.* \.\/(.+)$/.exec(line)?.[1] ?? [])
 }
 
 async function run(program: string, args: readonly string[], cwd: string): Promise<string> {

@@ -19,6 +19,8 @@ export type Image = {
   readonly env: Readonly<Record<string, string>>
   readonly user: string
   readonly workingDir: string
+  /** What ends it, where that is not SIGTERM. */
+  readonly stopSignal?: string
   readonly labels: Readonly<Record<string, string>>
   readonly layers: readonly Layer[]
 }
@@ -44,6 +46,7 @@ export async function writeArchive(image: Image, file: string, epoch: number): P
       ...(image.entrypoint.length > 0 && { Entrypoint: image.entrypoint }),
       ...(image.command.length > 0 && { Cmd: image.command }),
       WorkingDir: image.workingDir,
+      ...(image.stopSignal !== undefined && { StopSignal: image.stopSignal }),
       Labels: { ...image.labels, 'org.opencontainers.image.created': created },
     },
     rootfs: { type: 'layers', diff_ids: image.layers.map((layer) => layer.diffId) },

@@ -40,8 +40,10 @@ export async function baseEntries(
   node: { readonly binary: string; readonly license: string },
   controls: ReadonlyMap<string, string>,
 ): Promise<Entry[]> {
+  const folders = libraryFolders(sysroot, machine)
   const libraries = await linkedLibraries(sysroot, machine, node.binary)
-  const loader = await findLibrary(libraryFolders(sysroot, machine), basename(machine.loader))
+  for (const name of addonLibraries) libraries.set(name, await findLibrary(folders, name))
+  const loader = await findLibrary(folders, basename(machine.loader))
   return [
     fileEntry('usr/local/bin/node', node.binary, 0o755),
     fileEntry('usr/share/doc/nodejs/copyright', node.license),
@@ -89,11 +91,11 @@ export function mountPoints(...paths: readonly string[]): Entry[] {
   return paths.map((path) => folderEntry(path, 0o755, user))
 }
 
-function libraryFolders(sysroot: string, machine: Machine): string[] {
+export function libraryFolders(sysroot: string, machine: Machine): string[] {
   return ['lib', 'usr/lib'].map((folder) => join(sysroot, folder, machine.triplet))
 }
 
-async function findLibrary(folders: readonly string[], name: string): Promise<string> {
+export async function findLibrary(folders: readonly string[], name: string): Promise<string> {
   for (const folder of folders) {
     if (existsSync(join(folder, name))) return realpath(join(folder, name))
   }
@@ -101,10 +103,9 @@ async function findLibrary(folders: readonly string[], name: string): Promise<st
 }
 
 /** Library name to file, of all that the binary links, from the sysroot alone. */
-async function linkedLibraries(sysroot: string, machine: Machine, binary: string): Promise<Map<string, string>> {
+export async function linkedLibraries(sysroot: string, machine: Machine, binary: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   const folders = libraryFolders(sysroot, machine)
-  for (const name of addonLibraries) found.set(name, await findLibrary(folders, name))
   for (const line of (await runInSysroot(sysroot, machine, ['--list', binary])).split('\n')) {
     const name = /^\s*(\S+) => /.exec(line)?.[1]
     if (name !== undefined && basename(name) !== basename(machine.loader))
@@ -121,13 +122,13 @@ async function certificates(sysroot: string): Promise<Uint8Array> {
   return Buffer.from(texts.map((text) => `${text.trim()}\n`).join(''))
 }
 
-function users(line: (name: string, id: number, home: string) => string): string {
+export function users(line: (name: string, id: number, home: string) => string): string {
   const all = [line('root', 0, '/root'), line('nobody', 65534, '/nonexistent'), line('nonroot', user, '/workspace')]
   return `${all.join('\n')}\n`
 }
 
 /** The licence of each package, and what scanners read to know what is inside. */
-async function packageEntries(
+export async function packageEntries(
   sysroot: string,
   names: readonly string[],
   controls: ReadonlyMap<string, string>,

@@ -73,7 +73,7 @@ export async function loadSystemLayers(options: SystemOptions): Promise<SystemLa
   return { base: await loadLayer(join(layers, 'base.tar.gz')), init: await loadLayer(join(layers, 'init.tar.gz')) }
 }
 
-async function keyOf(files: readonly string[], facts: readonly string[]): Promise<string> {
+export async function keyOf(files: readonly string[], facts: readonly string[]): Promise<string> {
   const key = createHash('sha256')
   for (const file of files) {
     const hash = createHash('sha256')

@@ -4,6 +4,7 @@ import { chmod, type FileHandle, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import { ConfigError } from '@aether/runtime/config'
 import { lockFolder } from '@aether/runtime/folder-lock'
 import type { PoolConfig } from 'pg'
 import { ControlError } from '../domain/errors.ts'
@@ -15,7 +16,7 @@ export interface Embedded {
   stop(): Promise<void>
 }
 
-/** Throws ControlError `storage_unavailable` where the folder is in use, or cannot be written. */
+/** Throws ConfigError where the engine is not installed; ControlError `storage_unavailable` where the folder is in use, or cannot be written. */
 export async function startEmbedded(dataFolder: string): Promise<Embedded> {
   const root = join(dataFolder, 'database')
   const lock = await lockFolder(join(root, 'lock')).catch((cause: unknown) => {
@@ -56,6 +57,11 @@ export async function startEmbedded(dataFolder: string): Promise<Embedded> {
   } catch (error) {
     await folder?.close()
     await lock.release()
+    // The image has no engine: 25 MB for one process and one disk are not what a cluster wants.
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')
+      throw new ConfigError([
+        'DATABASE_URL is not set, and this build has no embedded database: set it to a PostgreSQL',
+      ])
     throw error instanceof ControlError ? error : unusable(root, error)
   }
 }

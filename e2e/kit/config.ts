@@ -2,6 +2,8 @@
 export interface E2eConfig {
   readonly agentImage: string
   readonly nodejsImage: string
+  readonly controlImage: string
+  readonly postgresImage: string
   /** Measured rows are added to this file, one JSON object a line. */
   readonly jsonPath: string | undefined
   /** Refreshes in a row, in the soak. */
@@ -18,6 +20,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): E2eConfig {
   return Object.freeze({
     agentImage: env.AETHER_AGENT_IMAGE || 'aether.local/aether-agent:dev',
     nodejsImage: env.AETHER_NODEJS_IMAGE || 'aether.local/aether-nodejs:dev',
+    controlImage: env.AETHER_CONTROL_IMAGE || 'aether.local/aether-control:dev',
+    postgresImage: env.AETHER_POSTGRES_IMAGE || 'aether.local/aether-postgres:dev',
     jsonPath: env.AETHER_E2E_JSON || undefined,
     soakRefreshes: count('AETHER_E2E_SOAK', env.AETHER_E2E_SOAK || '10'),
     apiServer:

@@ -9,6 +9,7 @@ export async function showPods(say: Say, { cluster, namespace }: Scenario): Prom
     ['get', 'events', ...own, '--sort-by=.lastTimestamp'],
     logs,
     ['logs', ...own, 'tools', '--tail=20'],
+    ['logs', ...own, '-l', 'app in (aether-control, aether-postgres)', '--prefix', '--tail=60', '--ignore-errors'],
   ]) {
     say(`kubectl ${args.join(' ')}`)
     for (const line of (await cluster.tryKubectl(args)).split('\n').slice(-200)) say(`  ${line}`)

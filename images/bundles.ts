@@ -1,0 +1,41 @@
+// What is bundled, and `npm run build`: dist/agents, dist/control and dist/cli.
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { bundleCommands, formatBundle, type Recipe } from './bundle.ts'
+import { bundleProgram } from './program.ts'
+
+export const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** The commands of the agent images. */
+export const agents: Recipe = {
+  commands: {
+    'init-fetch': 'agents/init-fetch/main.ts',
+    fetcher: 'agents/fetcher/main.ts',
+    supervisor: 'agents/supervisor/main.ts',
+    'ed25519-verify': 'agents/verifier/main.ts',
+  },
+}
+
+/** The control service. The embedded database is not in it: 25 MB for a single process, which wants a folder of its own. */
+export const control: Recipe = {
+  commands: { control: 'control/main.ts' },
+  assets: [
+    { from: 'control/store/migrations', to: 'lib/migrations' },
+    { from: 'node_modules/@fastify/swagger-ui/static', to: 'lib/@fastify/swagger-ui/static' },
+  ],
+  // pg takes pg-native only where it is asked to.
+  external: ['@electric-sql/pglite', '@electric-sql/pglite-socket', 'pg-native'],
+  withFiles: ['@fastify/swagger-ui'],
+}
+
+/** The command line, which people start by hand. */
+export const cli = { entry: 'cli/main.ts', file: 'dist/cli/aether' }
+
+if (import.meta.main) {
+  for (const [name, recipe] of Object.entries({ agents, control })) {
+    console.log(formatBundle(await bundleCommands(root, recipe, join(root, 'dist', name))))
+    console.log(`in dist/${name}\n`)
+  }
+  const { file, bytes } = await bundleProgram(root, cli.entry, join(root, cli.file))
+  console.log(`${relative(root, file)}: ${bytes} bytes, one file for Node 22.22 and newer`)
+}
