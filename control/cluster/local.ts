@@ -171,9 +171,9 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
   }
 }
 
-async function answered(ref: AppRef, work: () => Promise<void>): Promise<void> {
+async function answered({ namespace, app }: AppRef, work: () => Promise<void>): Promise<void> {
   // Both become parts of a path.
-  for (const [field, name] of Object.entries(ref))
+  for (const [field, name] of Object.entries({ namespace, app }))
     if (!isLabel(name))
       throw new ControlError('malformed', `${field} is ${JSON.stringify(name.slice(0, 80))}: write a DNS label`, {
         field,
