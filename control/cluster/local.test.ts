@@ -38,7 +38,7 @@ await test('the file is the authority: control writes it, anybody may, and the v
     target: one,
     templateTarget: one,
     isRolledOut: true,
-    pods: [{ uid: 'local:default/hello', isReady: true, isTerminating: false, target: one, fault: null }],
+    pods: [{ uid: 'local/default/hello', isReady: true, isTerminating: false, target: one, fault: null }],
   })
   t.match(parsePodinfo(readFileSync(files.annotations, 'utf8')), { [annotations.digest]: one.digest })
   t.ok(changes.includes('default/hello'))

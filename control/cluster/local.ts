@@ -6,6 +6,7 @@ import { mkdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type FolderWatch, watchFolder } from '@aether/runtime/watch-folder'
 import { ControlError } from '../domain/errors.ts'
+import { localPodOf } from '../domain/local-pod.ts'
 import type { AppName } from '../domain/model.ts'
 import type { AppRef, AppView, Cluster, TargetAnnotations } from '../domain/ports.ts'
 import {
@@ -142,8 +143,7 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
       const one = apps.get(keyOf(ref))
       if (one?.text === undefined) return undefined
       const { target } = one
-      const name = `local:${keyOf(ref)}`
-      const pod = { uid: name, name, isReady: true, isTerminating: false, target, fault: null }
+      const pod = { ...localPodOf(ref), isReady: true, isTerminating: false, target, fault: null }
       return { ref, target, templateTarget: target, replicas: 1, isRolledOut: true, fault: null, pods: [pod] }
     },
     // Agents on this machine show a token that the store knows.

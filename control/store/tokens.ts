@@ -1,5 +1,7 @@
 // Who may ask, by the sha256 of the token alone; and what was asked.
+
 import { roles } from '@aether/contract/control-api'
+import { localPodOf } from '../domain/local-pod.ts'
 import type { Principal } from '../domain/model.ts'
 import type { Store } from '../domain/ports.ts'
 import type { Database, Query } from './database.ts'
@@ -64,5 +66,6 @@ function principalOf(row: Row): Principal {
   if (row.oneOf('source', ['configuration', 'agent']) === 'configuration')
     return { kind: 'user', user: row.text('user_name'), role: row.oneOf('role', roles) }
   const [namespace, app] = [row.text('namespace'), row.text('app')]
-  return { kind: 'agent', app, namespace, podUid: `local/${namespace}/${app}`, podName: app }
+  const { uid, name } = localPodOf({ namespace, app })
+  return { kind: 'agent', app, namespace, podUid: uid, podName: name }
 }
