@@ -37,7 +37,7 @@ export interface ControllerOptions {
 
 export interface Controller {
   readonly name: string
-  start(): Promise<void>
+  start(): void
   stop(): Promise<void>
   /** Something about this app in this namespace changed. */
   wake(ref: AppRef): void
@@ -50,12 +50,16 @@ const kubectl = 'kubectl'
 
 export function createController(options: ControllerOptions): Controller {
   const { store, cluster, publicUrl, syncTimeoutMs, log, metrics } = options
+  let isStarted = false
+  let starting: Promise<void> | undefined
   const passes = createPasses(pass, (ref, err, retryMs) => {
     const { app, namespace } = ref
     log.warn({ app, namespace, err, retryMs }, 'a pass over the deployment failed and is repeated')
   })
 
   async function pass(ref: AppRef): Promise<void> {
+    // Before that an app that is there would look like one that is gone.
+    if (!isStarted) return
     // 1
     const row = await store.findLive(ref.namespace, ref.app)
     if (row === undefined) return
@@ -159,6 +163,19 @@ export function createController(options: ControllerOptions): Controller {
     if (deadline !== undefined) passes.at(row, deadline + 10)
   }
 
+  /** Until it has read which there are. */
+  function wakeEverything(): void {
+    store.listLive().then(
+      (rows) => {
+        for (const row of rows) wake(row)
+      },
+      (err: unknown) => {
+        log.warn({ err }, 'the deployments could not be read and are asked for again')
+        if (isStarted) setTimeout(wakeEverything, 1000).unref()
+      },
+    )
+  }
+
   async function wakeAll(app: AppName): Promise<void> {
     for (const row of await store.listLive()) if (row.app === app && row.currentStatus === 'failed') wake(row)
   }
@@ -169,12 +186,20 @@ export function createController(options: ControllerOptions): Controller {
 
   return {
     name: 'controller',
-    async start() {
-      await cluster.start(wake)
-      for (const row of await store.listLive()) wake(row)
+    // Control answers while the cluster is away, and says so (faults): its first lists are not waited for.
+    start() {
+      starting = cluster.start(wake).then(
+        () => {
+          isStarted = true
+          wakeEverything()
+        },
+        (err: unknown) => log.warn({ err }, 'the cluster was not reached before the end'),
+      )
     },
     async stop() {
+      isStarted = false
       await cluster.stop()
+      await starting
       await passes.stop()
     },
     wake,
