@@ -1,5 +1,5 @@
 // What becomes of the embedded database when its process is killed, it is opened twice, or its engine stops.
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually, startProcess, testFolder } from '@aether/runtime/test-process'
 import { test } from 'tap'
@@ -23,6 +23,7 @@ await test('on PGlite', async (t) => {
     const store = await openStore(engine.options)
     await Promise.all([store.close(), store.close()])
     sub.match(await errorOf(store.ping()), { code: 'database_unavailable' })
+    sub.equal(statSync(database).mode & 0o777, 0o700, 'nobody else reaches its socket')
     sub.strictSame(readdirSync(database).toSorted(), ['data', 'lock', 'socket'])
   })
 

@@ -1,4 +1,5 @@
 // For tests: what apps, keys, artifacts, reports and tokens promise, for each engine to hold.
+import { inspect } from 'node:util'
 import { roles } from '@aether/contract/control-api'
 import type { Test } from 'tap'
 import type { Store } from '../domain/ports.ts'
@@ -124,6 +125,10 @@ async function badInputIsRefused(t: Test, store: Store): Promise<void> {
   const spec = { ...specOf('plain'), env: { A: 'x\0' } }
   t.match(await errorOf(store.createDeployment(spec, someDigest(), createEvent)), { code: 'malformed' })
   t.match(await errorOf(store.createApp('Not A Name')), /applications_name_check/)
+  const secret = { ...specOf('plain'), replicas: -1, env: { PASSWORD: 'geheim' } }
+  const shown = inspect(await errorOf(store.createDeployment(secret, someDigest(), createEvent)))
+  t.match(shown, 'deployments_replicas_check')
+  t.notMatch(shown, 'geheim', 'the row is in no error')
   t.equal(await store.findLive('default', 'plain'), undefined)
   t.match(await store.createDeployment(specOf('plain'), someDigest(), createEvent), { version: 1 })
 }

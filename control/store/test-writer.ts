@@ -2,7 +2,8 @@
 // second), makes the app of the third, says each, and stays.
 import { openStore } from './open.ts'
 
-const [databaseUrl = '', dataFolder = '', app = ''] = process.argv.slice(2)
+const [databaseUrl = '', dataFolder = '', app] = process.argv.slice(2)
+if (app === undefined) throw new Error('say a URL, a folder and an app')
 const store = await openStore({ databaseUrl: databaseUrl === '' ? undefined : databaseUrl, dataFolder })
 process.stdout.write('open\n')
 await store.createApp(app)
