@@ -105,7 +105,7 @@ export async function openControl(
     ...options,
   })
   await blobs.recover()
-  await controller.start()
+  controller.start()
   t.teardown(async () => {
     await instance.close()
     await controller.stop()

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { roles } from '@aether/contract/control-api'
+import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
 import { ControlError, errorTable } from '../domain/errors.ts'
 import { type Caller, callers, digestOf, openControl, operationsOf } from '../test-kit.ts'
@@ -82,7 +83,8 @@ await test('an app goes from its first artifact to a deployment, another release
     const page = await ask('GET', `/apps?limit=1${after}`)
     t.match(page.json.items, [{ name: /./ }])
     names.push(...(Array.isArray(page.json.items) ? page.json.items.map(({ name }) => String(name)) : []))
-    after = page.json.next === null ? 'null' : `&after=${String(page.json.next)}`
+    const { next } = page.json
+    after = typeof next === 'string' ? `&after=${next}` : 'null'
   }
   t.ok(names.includes(app) && names.includes(other))
   t.strictSame(
@@ -130,6 +132,8 @@ await test('an app goes from its first artifact to a deployment, another release
     status: 403,
     json: { field: 'body.namespace' },
   })
+  // With it the cluster makes the token of the app's agents.
+  await eventually('it to be applied', async () => (await ask('GET', path)).json.current_status === 'syncing')
   const outcome = { outcome: 'ok', serving: digestOf(one), reason: null, detail: null, message: null, ms: 5 }
   t.equal(
     (await ask('PUT', '/pods/self/outcome', { as: 'agent', body: { digest: digestOf(one), ...outcome } })).status,
@@ -172,7 +176,7 @@ await test('an app goes from its first artifact to a deployment, another release
   t.strictSame(rows.at(-1), ['the-admin', 'admin', 'stopDeployment', String(made.json.id), 'conflict'])
   t.notOk(rows.some(([actor]) => actor === undefined || actor.includes('agent')))
   const text = await registry.metrics()
-  t.match(text, /^http_requests_total\{method="GET",route="\/deployments\/:id",status="200"\} 1$/m)
+  t.match(text, /^http_requests_total\{method="GET",route="\/deployments\/:id",status="200"\} [1-9]/m)
   t.match(text, /^aether_artifacts_uploaded_total\{outcome="known"\} 1$/m)
   t.match(text, /^aether_artifact_upload_bytes_total 6$/m)
   t.match(text, /^deployments_running_total 0$/m)

@@ -10,8 +10,8 @@ const longest = 200
 const reading: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 
 export interface Audit {
-  /** An onResponse hook. Never rejects. */
-  hook(request: FastifyRequest): Promise<void>
+  /** When it is known what became of the request, whether or not the client is still there to hear of it. Does not wait. */
+  add(request: FastifyRequest): void
   /** Resolves when every row that was begun is written, or could not be. */
   settled(): Promise<void>
 }
@@ -19,7 +19,7 @@ export interface Audit {
 export function createAudit(write: (entry: AuditEntry) => Promise<void>, log: Log): Audit {
   const pending = new Set<Promise<void>>()
   return {
-    async hook(request) {
+    add(request) {
       const action = request.routeOptions.schema?.operationId
       const { principal } = request
       if (action === undefined || principal?.kind !== 'user' || reading.has(request.method)) return
@@ -35,8 +35,7 @@ export function createAudit(write: (entry: AuditEntry) => Promise<void>, log: Lo
         log.error({ err, ...entry }, 'the audit could not be written'),
       )
       pending.add(written)
-      await written
-      pending.delete(written)
+      void written.then(() => pending.delete(written))
     },
     async settled() {
       await Promise.all(pending)
