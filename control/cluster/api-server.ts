@@ -59,7 +59,7 @@ export function createApiServer(endpoint: Endpoint): ApiServer {
         body: body === undefined ? null : JSON.stringify(body),
       })
       if (response.statusCode >= 200 && response.statusCode < 300) return response
-      throw statusError(response.statusCode, parseJson(await textOf(response, maxErrorBytes)))
+      throw statusError(response.statusCode, parseJson(await textOf(response, maxErrorBytes).catch(() => '')))
     } catch (error) {
       throw unreached(error, signal)
     }

@@ -17,7 +17,7 @@ export interface AppCacheOptions {
 }
 
 export interface AppCache {
-  /** Resolves when the first lists are in. `changed` comes for each app that changes after that. */
+  /** Resolves when the first lists are in. `changed` comes for each app there is then, and for each that changes. */
   start(changed: (ref: AppRef) => void): Promise<void>
   stop(): Promise<void>
   fault(): string | null
@@ -34,7 +34,7 @@ export interface AppCache {
 
 export function createAppCache({ api, namespace, log, times }: AppCacheOptions): AppCache {
   let told: ((ref: AppRef) => void) | undefined
-  const tell = (ref: AppRef | undefined) => ref && told?.(ref)
+  const untold = new Map<string, AppRef>()
   const deployments = createOwnedObjects(({ uid }: NonNullable<ReturnType<typeof observeDeployment>>) =>
     tell(appOfDeployment(uid)),
   )
@@ -44,6 +44,17 @@ export function createAppCache({ api, namespace, log, times }: AppCacheOptions):
   const pods = createOwnedObjects(({ ownerUid }: ObservedPod) => tell(appOfSet(ownerUid)))
   let watches: readonly ReturnType<typeof startListWatch>[] = []
 
+  /** Once for all that came together, and after the caches have it. */
+  function tell(ref: AppRef | undefined): void {
+    if (ref === undefined || told === undefined) return
+    if (untold.size === 0) setImmediate(tellNow)
+    untold.set(`${ref.namespace}/${ref.app}`, ref)
+  }
+  function tellNow(): void {
+    const refs = [...untold.values()]
+    untold.clear()
+    for (const ref of refs) told?.(ref)
+  }
   function appOfDeployment(uid: string | null): AppRef | undefined {
     const found = uid === null ? undefined : deployments.get(uid)
     return found && { namespace: found.namespace, app: found.name }

@@ -6,10 +6,10 @@ import { ApiServerError, createApiServer } from './api-server.ts'
 import { createAppCache } from './app-cache.ts'
 import { createAppWriter } from './app-writer.ts'
 import { createIdentifier } from './identify.ts'
+import { textAt } from './json-path.ts'
 import { loadEndpoint } from './kube-config.ts'
 import type { WatchTimes } from './list-watch.ts'
-import { objectPath } from './names.ts'
-import { observePod } from './observed.ts'
+import { appLabel, objectPath } from './names.ts'
 import type { PodOptions } from './pod-spec.ts'
 
 export interface KubernetesOptions {
@@ -45,8 +45,8 @@ export function createKubernetesCluster(options: KubernetesOptions): KubernetesC
     const seen = cache.podNamed(ref, name)
     if (seen !== undefined) return seen.uid
     try {
-      const pod = observePod(await api.send({ method: 'GET', path: objectPath('pods', ref.namespace, name) }))
-      return pod?.uid
+      const pod = await api.send({ method: 'GET', path: objectPath('pods', ref.namespace, name) })
+      return textAt(pod, 'metadata', 'labels', appLabel) === ref.app ? textAt(pod, 'metadata', 'uid') : undefined
     } catch (error) {
       if (error instanceof ApiServerError && error.status === 404) return undefined
       throw error
@@ -65,7 +65,7 @@ export function createKubernetesCluster(options: KubernetesOptions): KubernetesC
     remove: (ref) => told(`remove ${ref.namespace}/${ref.app}`, () => writer.remove(ref)),
     view: (ref) => cache.view(ref),
     identify: (token) => told('review a token', () => identifier.identify(token)),
-    start: (changed) => cache.start(changed),
+    start: (changed) => told('follow the cluster', () => cache.start(changed)),
     async stop() {
       await cache.stop()
       await endpoint.close()

@@ -38,7 +38,7 @@ export interface ListWatchOptions {
 }
 
 export interface ListWatch {
-  /** Resolves when the first list is in. Begins by itself. */
+  /** Resolves when the first list is in; rejects where it is stopped before. */
   readonly listed: Promise<void>
   /** Why it does not keep up now; null where it does. */
   fault(): string | null
@@ -54,6 +54,8 @@ export function startListWatch(options: ListWatchOptions): ListWatch {
   const { api, what, sink, log, times } = options
   const end = new AbortController()
   const first = Promise.withResolvers<void>()
+  // Nobody may be waiting for it.
+  first.promise.catch(() => undefined)
   const group = options.metadataOnly ? ';v=v1;g=meta.k8s.io' : ''
   const accept = (kind: string) => (group === '' ? 'application/json' : `application/json;as=${kind}${group}`)
   let fault: string | null = `the first list of ${what} is not in yet`
@@ -81,6 +83,7 @@ export function startListWatch(options: ListWatchOptions): ListWatch {
       const version = textAt(page, 'metadata', 'resourceVersion')
       if (version === undefined) throw new ApiServerError(0, `the API server sent a list of ${what} without a version`)
       sink.endList()
+      fault = null
       first.resolve()
       return version
     }
@@ -156,7 +159,9 @@ export function startListWatch(options: ListWatchOptions): ListWatch {
     fault: () => fault,
     silentMs: () => performance.now() - contactAt,
     async stop() {
-      end.abort(new ApiServerError(0, 'control stops'))
+      const reason = new ApiServerError(0, 'control stops')
+      end.abort(reason)
+      first.reject(reason)
       await running
     },
   }

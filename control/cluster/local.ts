@@ -1,16 +1,24 @@
 // The port Cluster with no Kubernetes: a folder an app, <folder>/<namespace>/<app>/, whose file `annotations` is the
 // authority (the downward-API format, so a fetcher in mode `file` follows it, and any program may write it) and whose
 // file `token` is what the app's agents show to control.
-import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { annotations } from '@aether/contract/annotations'
-import { formatPodinfo, parsePodinfo } from '@aether/contract/podinfo'
-import { writeFileAtomic } from '@aether/runtime/atomic-file'
 import { type FolderWatch, watchFolder } from '@aether/runtime/watch-folder'
 import { ControlError } from '../domain/errors.ts'
 import type { AppName } from '../domain/model.ts'
 import type { AppRef, AppView, Cluster, TargetAnnotations } from '../domain/ports.ts'
+import {
+  foldersIn,
+  isLabel,
+  localFilesOf,
+  makeToken,
+  readAnnotations,
+  readSettled,
+  readText,
+  targetOf,
+  writeTarget,
+} from './local-files.ts'
 
 export interface LocalOptions {
   readonly folder: string
@@ -18,12 +26,6 @@ export interface LocalOptions {
   readonly setAgentToken: (sha256: string, namespace: string, app: AppName) => Promise<void>
   /** Between looks that no event of the file system asked for. */
   readonly intervalMs: number
-}
-
-/** Where an app's agents find what they need; for whoever starts them. */
-export function localFilesOf(folder: string, { namespace, app }: AppRef) {
-  const own = join(folder, namespace, app)
-  return { folder: own, annotations: join(own, 'annotations'), token: join(own, 'token') }
 }
 
 interface LocalApp {
@@ -34,15 +36,14 @@ interface LocalApp {
   target: TargetAnnotations
 }
 
-const maxBytes = 512 * 1024
-const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const none: TargetAnnotations = { digest: null, artifactUrl: null, signature: null, commit: null }
 
 export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalOptions): Cluster {
   const apps = new Map<string, LocalApp>()
   const turns = new Map<string, Promise<void>>()
   let told: ((ref: AppRef) => void) | undefined
-  let fault: string | null = 'the folder of the targets is not followed yet'
+  const faults = new Map<string, string>()
+  let isFollowed = false
 
   const keyOf = ({ namespace, app }: AppRef) => `${namespace}/${app}`
 
@@ -63,38 +64,38 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
   async function look(ref: AppRef): Promise<void> {
     const one = apps.get(keyOf(ref))
     if (one === undefined) return
-    const text = await readAnnotations(localFilesOf(folder, ref).annotations)
+    const path = localFilesOf(folder, ref).annotations
+    const text = (await readAnnotations(path)) === one.text ? one.text : await readSettled(path)
     if (text === undefined) {
       forget(ref)
       told?.(ref)
     } else if (text !== one.text) {
       one.text = text
-      one.target = targetOf(parsePodinfo(text))
+      one.target = targetOf(text)
       told?.(ref)
+    }
+  }
+
+  /** What cannot be read is a fault until it can; the last target stays. */
+  async function lookInTurn(ref: AppRef): Promise<void> {
+    try {
+      await inTurn(ref, () => look(ref))
+      faults.delete(keyOf(ref))
+    } catch (error) {
+      faults.set(keyOf(ref), `the target of ${keyOf(ref)} cannot be read: ${messageOf(error)}`)
     }
   }
 
   function follow(ref: AppRef): void {
     if (apps.has(keyOf(ref))) return
-    const watch = watchFolder(localFilesOf(folder, ref).folder, intervalMs, () =>
-      inTurn(ref, () => look(ref)).then(
-        () => void (fault = null),
-        (error: unknown) => void (fault = `the targets cannot be read: ${messageOf(error)}`),
-      ),
-    )
+    const watch = watchFolder(localFilesOf(folder, ref).folder, intervalMs, () => lookInTurn(ref))
     apps.set(keyOf(ref), { ref, watch, text: undefined, target: none })
   }
 
   function forget(ref: AppRef): void {
     apps.get(keyOf(ref))?.watch.close()
     apps.delete(keyOf(ref))
-  }
-
-  /** Writes ours among what others have written there. */
-  async function write(ref: AppRef, target: TargetAnnotations): Promise<void> {
-    const { annotations: path } = localFilesOf(folder, ref)
-    const kept = parsePodinfo((await readAnnotations(path)) ?? '')
-    await writeFileAtomic(path, formatPodinfo(merge(kept, target)))
+    faults.delete(keyOf(ref))
   }
 
   return {
@@ -107,7 +108,7 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
           const token = (await readText(files.token)) ?? (await makeToken(files.token))
           // Each time, so that a database which lost it has it again.
           await setAgentToken(createHash('sha256').update(token).digest('hex'), namespace, app)
-          if ((await readAnnotations(files.annotations)) === undefined) await write(ref, first)
+          if ((await readAnnotations(files.annotations)) === undefined) await writeTarget(files.annotations, first)
           follow(ref)
           await look(ref)
         }),
@@ -116,9 +117,10 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
     async setTarget(ref, target) {
       await answered(ref, () =>
         inTurn(ref, async () => {
-          if ((await readAnnotations(localFilesOf(folder, ref).annotations)) === undefined)
+          const path = localFilesOf(folder, ref).annotations
+          if ((await readAnnotations(path)) === undefined)
             throw new ControlError('cluster_refused', `there is no app ${keyOf(ref)} in the folder of the targets`)
-          await write(ref, target)
+          await writeTarget(path, target)
           await look(ref)
         }),
       )
@@ -154,10 +156,10 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
         for (const app of await foldersIn(join(folder, namespace))) {
           const ref = { namespace, app }
           follow(ref)
-          await inTurn(ref, () => look(ref))
+          await lookInTurn(ref)
         }
       told = changed
-      fault = null
+      isFollowed = true
       for (const { ref } of apps.values()) changed(ref)
     },
     async stop() {
@@ -165,67 +167,16 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
       for (const { ref } of apps.values()) forget(ref)
       await Promise.allSettled(turns.values())
     },
-    fault: () => fault,
+    fault: () => (isFollowed ? ([...faults.values()][0] ?? null) : 'the folder of the targets is not followed yet'),
   }
-}
-
-async function foldersIn(path: string): Promise<readonly string[]> {
-  const entries = await readdir(path, { withFileTypes: true })
-  return entries.filter((entry) => entry.isDirectory() && label.test(entry.name)).map(({ name }) => name)
-}
-
-/** Undefined where there is none. */
-async function readAnnotations(path: string): Promise<string | undefined> {
-  const size = await stat(path).then(
-    (found) => found.size,
-    () => 0,
-  )
-  if (size > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)
-  return await readText(path)
-}
-
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-async function makeToken(path: string): Promise<string> {
-  const token = randomBytes(32).toString('base64url')
-  await writeFileAtomic(path, token, 0o600)
-  return token
-}
-
-function targetOf(all: Readonly<Record<string, string>>): TargetAnnotations {
-  return {
-    digest: all[annotations.digest] ?? null,
-    artifactUrl: all[annotations.artifactUrl] ?? null,
-    signature: all[annotations.signature] ?? null,
-    commit: all[annotations.buildCommit] ?? null,
-  }
-}
-
-function merge(kept: Readonly<Record<string, string>>, target: TargetAnnotations): Record<string, string> {
-  const { digest, artifactUrl, signature, commit } = target
-  const ours = {
-    [annotations.digest]: digest,
-    [annotations.artifactUrl]: artifactUrl,
-    [annotations.signature]: signature,
-    [annotations.buildCommit]: commit,
-  }
-  const all: Record<string, string> = {}
-  for (const [name, value] of Object.entries({ ...kept, ...ours })) if (value !== null) all[name] = value
-  return all
 }
 
 async function answered(ref: AppRef, work: () => Promise<void>): Promise<void> {
   // Both become parts of a path.
-  for (const [field, name] of Object.entries(ref))
-    if (!label.test(name))
-      throw new ControlError('malformed', `${field} is ${JSON.stringify(name.slice(0, 80))}: write a DNS label`, {
+  // Not its entries: a whole deployment is a ref too.
+  for (const field of ['namespace', 'app'] as const)
+    if (!isLabel(ref[field]))
+      throw new ControlError('malformed', `${field} is ${JSON.stringify(ref[field].slice(0, 80))}: write a DNS label`, {
         field,
       })
   try {

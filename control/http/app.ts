@@ -107,7 +107,7 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
     const { method, id, routeOptions } = request
     const ms = Math.round(reply.elapsedTime)
     log.debug({ method, route: routeOptions.url, status: statusOf(reply), ms, request_id: id }, 'answered')
-    await audit.hook(request, reply)
+    await audit.hook(request)
   })
   app.setErrorHandler((thrown, request, reply) => {
     const error = toControlError(thrown) ?? new ControlError('internal', 'a fault of ours: tell the request id')

@@ -3,7 +3,7 @@
 import { uploadHeaders } from '@aether/contract/control-api'
 import { isObject } from '@aether/contract/json'
 import type { Log } from '@aether/runtime/log'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import type { AuditEntry } from '../domain/model.ts'
 
 const longest = 200
@@ -11,7 +11,7 @@ const reading: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 
 export interface Audit {
   /** An onResponse hook. Never rejects. */
-  hook(request: FastifyRequest, reply: FastifyReply): Promise<void>
+  hook(request: FastifyRequest): Promise<void>
   /** Resolves when every row that was begun is written, or could not be. */
   settled(): Promise<void>
 }
@@ -19,7 +19,7 @@ export interface Audit {
 export function createAudit(write: (entry: AuditEntry) => Promise<void>, log: Log): Audit {
   const pending = new Set<Promise<void>>()
   return {
-    async hook(request, reply) {
+    async hook(request) {
       const action = request.routeOptions.schema?.operationId
       const { principal } = request
       if (action === undefined || principal?.kind !== 'user' || reading.has(request.method)) return
@@ -29,7 +29,7 @@ export function createAudit(write: (entry: AuditEntry) => Promise<void>, log: Lo
         action,
         subject: subjectOf(request),
         requestId: request.id,
-        outcome: request.refusal ?? (reply.raw.writableFinished ? 'ok' : 'unanswered'),
+        outcome: request.refusal ?? 'ok',
       }
       const written = write(entry).catch((err: unknown) =>
         log.error({ err, ...entry }, 'the audit could not be written'),

@@ -37,5 +37,5 @@ export function createHttpMetrics(registry: Registry): HttpMetrics {
 }
 
 export function statusOf(reply: FastifyReply): string {
-  return reply.raw.writableFinished ? String(reply.statusCode) : '499'
+  return reply.raw.writableEnded ? String(reply.statusCode) : '499'
 }
