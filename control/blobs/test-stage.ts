@@ -9,4 +9,6 @@ async function* endless(): AsyncGenerator<Uint8Array> {
   }
 }
 
-await createFolderBlobs(process.argv[2] ?? '').stage(endless(), Number.MAX_SAFE_INTEGER)
+const [root] = process.argv.slice(2)
+if (root === undefined) throw new Error('say a folder')
+await createFolderBlobs(root).stage(endless(), Number.MAX_SAFE_INTEGER)

@@ -6,7 +6,7 @@ import { keyAfter, pageOf } from './cursor.ts'
 import type { Database } from './database.ts'
 import { allOf, bounded, firstOf, onlyOf, type Row } from './rows.ts'
 
-const namePattern = /^[a-z0-9-]{1,40}$/
+const namePattern = /^[a-z0-9][a-z0-9-]{0,39}$/
 
 export function createApps(
   database: Database,

@@ -1,5 +1,6 @@
 // The pool of connections. One statement or one transaction a call; whoever fails by the connection loses it, and the pool
 // makes another the next time.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool, type PoolClient, type PoolConfig } from 'pg'
 import { isConnectionLost, isTimeout, toControlError } from './pg-error.ts'
 
@@ -32,6 +33,8 @@ const limits: PoolConfig = {
   /** The driver's own, for a server that is silent. */
   query_timeout: 15_000,
 }
+
+const closeMs = 5_000
 
 export function createDatabase(config: PoolConfig): Database {
   const pool = new Pool({ ...limits, ...config })
@@ -81,7 +84,8 @@ export function createDatabase(config: PoolConfig): Database {
         throw toControlError(error)
       }
     },
-    close: () => pool.end(),
+    // A server that is silent does not say goodbye either.
+    close: () => Promise.race([pool.end(), sleep(closeMs, undefined, { ref: false })]),
   }
 }
 

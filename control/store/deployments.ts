@@ -123,12 +123,12 @@ function setsOf(change: DeploymentChange): { readonly sets: readonly string[]; r
     sets.push(`${column} = ${parameters.get(field)}`)
   }
   // The clocks follow what they are of, unless the writer sets them; on the right stands the row as it was.
-  for (const [field, column, clockField, clock] of [
-    ['currentStatus', 'current_status', 'lastTransitionAt', 'last_transition_at'],
-    ['digest', 'digest', 'digestAt', 'digest_at'],
+  for (const [field, column, type, clockField, clock] of [
+    ['currentStatus', 'current_status', 'text', 'lastTransitionAt', 'last_transition_at'],
+    ['digest', 'digest', 'digest', 'digestAt', 'digest_at'],
   ] as const)
     if (parameters.has(field) && !parameters.has(clockField))
-      sets.push(`${clock} = CASE WHEN ${column} = ${parameters.get(field)} THEN ${clock} ELSE now() END`)
+      sets.push(`${clock} = CASE WHEN ${column} = ${parameters.get(field)}::${type} THEN ${clock} ELSE now() END`)
   return { sets, values }
 }
 

@@ -21,17 +21,17 @@ if (!existsSync(folder)) {
   await rename(fresh, folder)
 }
 const database = await PGlite.create(folder)
-// An error of SQL is an answer; what is thrown is a fault of the engine, after which the server would wait for ever.
+// An error of SQL is an answer. After a PANIC or FATAL, or what is thrown, the engine answers nothing any more.
 const execute = database.execProtocolRawStream.bind(database)
-database.execProtocolRawStream = async (...message) => {
-  try {
-    await execute(...message)
-  } catch (error) {
-    setImmediate(() => {
-      throw error
-    })
-    throw error
+database.execProtocolRawStream = async (message, options) => {
+  const onRawData = (data: Uint8Array) => {
+    if (/\0V(PANIC|FATAL)\0/.test(Buffer.from(data).toString('latin1'))) end(new Error('the engine has stopped'))
+    options.onRawData?.(data)
   }
+  return execute(message, { ...options, onRawData }).catch((error: unknown) => {
+    end(error)
+    throw error
+  })
 }
 await rm(socket, { force: true })
 // One connection is used; a lost one may still be on its way out when the next comes.
@@ -46,4 +46,11 @@ async function stop(): Promise<void> {
   await server.stop()
   await database.close()
   process.exit() // of a thread: ends the thread
+}
+
+/** Ends the thread by an error, after what was answered has gone out. */
+function end(error: unknown): void {
+  setImmediate(() => {
+    throw error
+  })
 }

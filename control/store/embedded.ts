@@ -10,6 +10,7 @@ import type { PoolConfig } from 'pg'
 import { ControlError } from '../domain/errors.ts'
 
 const restartMs = 1_000
+const stopMs = 5_000
 
 export interface Embedded {
   readonly connection: PoolConfig
@@ -82,6 +83,7 @@ async function keepThread(place: Place): Promise<{ stop(): Promise<void> }> {
       await sleep(restartMs, undefined, { signal: stopping.signal }).catch(() => {})
       if (stopping.signal.aborted) return
       thread = await startThread(place).catch(() => ({ ended: Promise.resolve(), stop: () => {} }))
+      if (stopping.signal.aborted) thread.stop()
     }
   })()
   return {
@@ -100,8 +102,12 @@ function startThread(place: Place): Promise<{ readonly ended: Promise<void>; sto
     // Kept after the start: without a listener the end of the thread would end the process.
     worker.on('error', reject)
     worker.once('exit', () => reject(new Error('the thread of the database ended before it was ready')))
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    worker.once('message', () => resolve({ ended, stop: () => worker.postMessage('stop') }))
+    const stop = () => {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+      worker.postMessage('stop')
+      setTimeout(() => void worker.terminate(), stopMs).unref()
+    }
+    worker.once('message', () => resolve({ ended, stop }))
   })
 }
 

@@ -16,6 +16,7 @@ export const migrationsFolder = join(import.meta.dirname, 'migrations')
 
 const lockKey = 7_284_105_113 // any number that is ours
 const lockWait = '10min'
+const queryMs = 900_000 // the driver's own, for a server that is silent: longer than the lock may take
 
 interface Migration {
   readonly name: string
@@ -30,6 +31,7 @@ export async function migrate(connection: ClientConfig, folder = migrationsFolde
     application_name: 'aether-control migrations',
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
+    query_timeout: queryMs,
     ...connection,
   })
   client.on('error', () => {}) // the statement under way says it

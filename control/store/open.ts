@@ -1,5 +1,5 @@
 // The store on PostgreSQL, or on the embedded one where no URL is given. The tables are up to date when it opens.
-import type { PoolConfig } from 'pg'
+import { Client, type PoolConfig } from 'pg'
 import { ControlError } from '../domain/errors.ts'
 import type { Store } from '../domain/ports.ts'
 import { createApps } from './apps.ts'
@@ -33,6 +33,7 @@ export async function openStore({ databaseUrl, dataFolder }: StoreOptions): Prom
 async function openOn(connection: PoolConfig, stop: () => Promise<void>): Promise<Store> {
   await migrate(connection)
   const database = createDatabase(connection)
+  let closed: Promise<void> | undefined
   return {
     ...createApps(database),
     ...createArtifacts(database),
@@ -42,20 +43,29 @@ async function openOn(connection: PoolConfig, stop: () => Promise<void>): Promis
     async ping() {
       await database.read('SELECT 1')
     },
-    async close() {
-      await database.close()
-      await stop()
+    close() {
+      closed ??= database.close().then(stop)
+      return closed
     },
   }
 }
 
-/** Here, because what the driver throws for a wrong one shows the password. */
+/** Here, because what is thrown for a wrong one shows the password. */
 function parseUrl(databaseUrl: string): PoolConfig {
-  if (!/^postgres(ql)?:\/\//.test(databaseUrl) || !URL.canParse(databaseUrl))
-    throw new ControlError(
-      'malformed',
-      'DATABASE_URL is no URL of PostgreSQL (it is not shown, for it may have a password): write postgres://user:password@host:5432/database',
-      { field: 'DATABASE_URL' },
-    )
-  return { connectionString: databaseUrl }
+  const config = { connectionString: databaseUrl }
+  if (!/^postgres(ql)?:\/\//.test(databaseUrl) || !URL.canParse(databaseUrl)) throw malformed('it is none')
+  try {
+    Reflect.construct(Client, [config]) // the driver reads it, without connecting
+  } catch (error) {
+    throw malformed(error instanceof Error && 'syscall' in error ? error.message : 'the driver cannot read it')
+  }
+  return config
+}
+
+function malformed(why: string): ControlError {
+  return new ControlError(
+    'malformed',
+    `DATABASE_URL is no URL of PostgreSQL (${why}; it is not shown, for it may have a password): write postgres://user:password@host:5432/database`,
+    { field: 'DATABASE_URL' },
+  )
 }

@@ -8,13 +8,16 @@ export function toControlError(error: unknown): unknown {
   if (error instanceof ControlError || error instanceof TypeError || error instanceof RangeError) return error
   if (!(error instanceof DatabaseError)) return unavailable(error)
   const { code = '', constraint = '' } = error
+  // The row and the text that was wrong: they may have secrets of an app's environment, and errors are logged.
+  error.detail = undefined
+  error.where = undefined
   const options = { cause: error }
   if (isDown(code)) return unavailable(error)
   if (code === '23505') return new ControlError('conflict', conflictOf(constraint), options)
   if (code === '23503' && constraint.endsWith('_app_fkey'))
     return new ControlError('unknown_app', 'there is no such app: create it first', options)
   if (code === '23503')
-    return new ControlError('not_found', 'what this belongs to is not there: see the cause', options)
+    return new ControlError('not_found', `what this belongs to is not there (${constraint})`, options)
   // A NUL, or half of a surrogate pair: PostgreSQL's text holds neither.
   if (code === '22021' || code === '22P05' || code === '22P02')
     return new ControlError('malformed', 'a text has a character that cannot be stored: send it without', options)

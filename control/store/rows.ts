@@ -5,7 +5,7 @@ import { isObject } from '@aether/contract/json'
 export interface Row {
   text(column: string): string
   textOrNull(column: string): string | null
-  /** An integer, also of a bigint: the driver gives those as text. */
+  /** A number, also of a bigint: the driver gives those as text. */
   count(column: string): number
   countOrNull(column: string): number | null
   flag(column: string): boolean
