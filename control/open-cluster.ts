@@ -23,6 +23,7 @@ export async function openCluster(
     log,
     pods: {
       agentImage: images.agent,
+      fetchImage: images.fetch,
       nodejsImage: images.nodejs,
       controlUrl: config.publicUrl,
       fetchMode: config.podFetchMode,

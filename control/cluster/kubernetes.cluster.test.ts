@@ -120,6 +120,10 @@ await test('an app in place is made with its target on itself, moved and taken a
   await cluster.annotatePod(ref, pod.name, two)
   await seen('the target on the pod', (view) => view.pods[0]?.target.digest === two.digest)
   await cluster.annotatePod(ref, 'hello-gone', two)
+  const earlier = { namespace, name: pod.name, uid: '00000000-0000-4000-8000-000000000000' }
+  await createAppWriter(world.api, pods).annotatePod(earlier, one)
+  const now = await world.api.send({ method: 'GET', path: `/api/v1/namespaces/${namespace}/pods/${pod.name}` })
+  t.equal(textAt(now, 'metadata', 'annotations', annotations.digest), two.digest)
 
   t.comment('a token of the pod is known by its uid and owner; of another audience or shape it is not')
   const token = await createPodToken({ ...world, namespace, kubectl }, { ...pod, account: 'hello' }, controlAudience)

@@ -173,9 +173,10 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
 
 async function answered(ref: AppRef, work: () => Promise<void>): Promise<void> {
   // Both become parts of a path.
-  for (const [field, name] of Object.entries(ref))
-    if (!isLabel(name))
-      throw new ControlError('malformed', `${field} is ${JSON.stringify(name.slice(0, 80))}: write a DNS label`, {
+  // Not its entries: a whole deployment is a ref too.
+  for (const field of ['namespace', 'app'] as const)
+    if (!isLabel(ref[field]))
+      throw new ControlError('malformed', `${field} is ${JSON.stringify(ref[field].slice(0, 80))}: write a DNS label`, {
         field,
       })
   try {

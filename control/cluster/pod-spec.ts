@@ -6,6 +6,8 @@ import type { DeploymentSpec } from '../domain/model.ts'
 
 export interface PodOptions {
   readonly agentImage: string
+  /** Of the sidecar, where it is another. */
+  readonly fetchImage?: string | undefined
   readonly nodejsImage: string
   /** Where the pods reach control; the only origin that they show their token to. */
   readonly controlUrl: string
@@ -59,7 +61,7 @@ function fetcher({ app: name }: DeploymentSpec, options: PodOptions): V1Containe
   const ofPod = (variable: string, fieldPath: string) => ({ name: variable, valueFrom: { fieldRef: { fieldPath } } })
   return {
     name: 'fetcher',
-    image: options.agentImage,
+    image: options.fetchImage ?? options.agentImage,
     command: ['/aether/bin/fetcher'],
     restartPolicy: 'Always',
     env: [

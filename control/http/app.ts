@@ -1,12 +1,12 @@
 // buildApp makes the HTTP side and never listens; listen.ts does. A request passes, in this order:
 //   1 its id and the headers of every answer   2 rate limit   3 token and permission   4 body   5 schema   6 route
-//   7 the end: drain, metrics, audit, log
+//   7 the end: audit, drain, metrics, log
 
 import type { Log } from '@aether/runtime/log'
 import type { Registry } from '@aether/runtime/metrics'
 import rateLimit from '@fastify/rate-limit'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import fastify from 'fastify'
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { ControlError } from '../domain/errors.ts'
 import type { AuditEntry } from '../domain/model.ts'
 import type { Services } from '../domain/services.ts'
@@ -20,7 +20,7 @@ import { addDeploymentRoutes } from './deployments.ts'
 import { addDownloadRoutes } from './download.ts'
 import { drainRest } from './drain.ts'
 import { askForBody } from './expect.ts'
-import { createHttpMetrics, statusOf } from './metrics.ts'
+import { createHttpMetrics } from './metrics.ts'
 import { addOpenApi, addOpenApiRoute } from './openapi.ts'
 import { addProbeRoutes } from './probes.ts'
 import { sendProblem, toControlError } from './problem.ts'
@@ -69,10 +69,22 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
 
+  const counted = new WeakSet<FastifyRequest>()
+  function ended(request: FastifyRequest, reply: FastifyReply, status: string): void {
+    if (counted.has(request)) return
+    counted.add(request)
+    metrics.ended(request, reply, status)
+    const { method, id, routeOptions } = request
+    const ms = Math.round(reply.elapsedTime)
+    log.debug({ method, route: routeOptions.url, status, ms, request_id: id }, 'answered')
+  }
+
   let closing = false
   app.decorateRequest('principal', null)
   app.decorateRequest('refusal', null)
   app.addHook('onRequest', async (request, reply) => {
+    // Fastify's onResponse is not called for a client that left.
+    reply.raw.once('close', () => ended(request, reply, '499'))
     // 1
     reply.headers({ [requestIdHeader]: request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
@@ -97,18 +109,13 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
   app.addHook('preValidation', readQuery)
   app.addHook('onSend', async (request, reply) => {
     // 7
+    audit.add(request)
     const isSending = drainRest(request.raw)
     // Fastify says close after a body that it refused, which would reset a client that is still sending.
     if (isSending) reply.header('connection', 'keep-alive')
     if (closing) reply.header('connection', 'close')
   })
-  app.addHook('onResponse', async (request, reply) => {
-    metrics.answered(request, reply)
-    const { method, id, routeOptions } = request
-    const ms = Math.round(reply.elapsedTime)
-    log.debug({ method, route: routeOptions.url, status: statusOf(reply), ms, request_id: id }, 'answered')
-    await audit.hook(request, reply)
-  })
+  app.addHook('onResponse', async (request, reply) => ended(request, reply, String(reply.statusCode)))
   app.setErrorHandler((thrown, request, reply) => {
     const error = toControlError(thrown) ?? new ControlError('internal', 'a fault of ours: tell the request id')
     const fields = { err: thrown, request_id: request.id, method: request.method, route: request.routeOptions.url }

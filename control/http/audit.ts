@@ -3,15 +3,15 @@
 import { uploadHeaders } from '@aether/contract/control-api'
 import { isObject } from '@aether/contract/json'
 import type { Log } from '@aether/runtime/log'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import type { AuditEntry } from '../domain/model.ts'
 
 const longest = 200
 const reading: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 
 export interface Audit {
-  /** An onResponse hook. Never rejects. */
-  hook(request: FastifyRequest, reply: FastifyReply): Promise<void>
+  /** When it is known what became of the request, whether or not the client is still there to hear of it. Does not wait. */
+  add(request: FastifyRequest): void
   /** Resolves when every row that was begun is written, or could not be. */
   settled(): Promise<void>
 }
@@ -19,7 +19,7 @@ export interface Audit {
 export function createAudit(write: (entry: AuditEntry) => Promise<void>, log: Log): Audit {
   const pending = new Set<Promise<void>>()
   return {
-    async hook(request, reply) {
+    add(request) {
       const action = request.routeOptions.schema?.operationId
       const { principal } = request
       if (action === undefined || principal?.kind !== 'user' || reading.has(request.method)) return
@@ -29,14 +29,13 @@ export function createAudit(write: (entry: AuditEntry) => Promise<void>, log: Lo
         action,
         subject: subjectOf(request),
         requestId: request.id,
-        outcome: request.refusal ?? (reply.raw.writableFinished ? 'ok' : 'unanswered'),
+        outcome: request.refusal ?? 'ok',
       }
       const written = write(entry).catch((err: unknown) =>
         log.error({ err, ...entry }, 'the audit could not be written'),
       )
       pending.add(written)
-      await written
-      pending.delete(written)
+      void written.then(() => pending.delete(written))
     },
     async settled() {
       await Promise.all(pending)

@@ -25,6 +25,7 @@ export function addDownloadRoutes(instance: Instance, artifacts: Artifacts, metr
   instance.head(
     '/artifacts/:digest',
     {
+      config: { swagger: { exposeHeadRoute: true } },
       schema: {
         ...common,
         operationId: 'headArtifact',

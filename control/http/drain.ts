@@ -11,7 +11,13 @@ const longestMs = 15_000
 export function drainRest(request: IncomingMessage): boolean {
   const { socket } = request
   // What inject() makes has no socket.
-  if (!(socket instanceof Socket) || request.complete || awaitsContinue(request) || request.httpVersion !== '1.1')
+  if (
+    !(socket instanceof Socket) ||
+    request.complete ||
+    socket.destroyed ||
+    awaitsContinue(request) ||
+    request.httpVersion !== '1.1'
+  )
     return false
   const until = socket.bytesRead + mostBytes
   const late = setTimeout(() => socket.destroy(), longestMs).unref()

@@ -8,8 +8,7 @@ const seconds = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 export type UploadOutcome = 'new' | 'known' | 'refused'
 
 export interface HttpMetrics {
-  /** `status` is 499 where the client left before its answer. */
-  answered(request: FastifyRequest, reply: FastifyReply): void
+  ended(request: FastifyRequest, reply: FastifyReply, status: string): void
   uploaded(outcome: UploadOutcome): void
   received(bytes: number): void
   sent(bytes: number): void
@@ -22,20 +21,16 @@ export function createHttpMetrics(registry: Registry): HttpMetrics {
   const uploadBytes = createCounter(registry, metrics.artifactUploadBytesTotal)
   const downloadBytes = createCounter(registry, metrics.artifactDownloadBytesTotal)
   return {
-    answered(request, reply) {
+    ended(request, reply, status) {
       const { method } = request
       const { url = 'none', schema } = request.routeOptions
       // Wrong methods and the page of the docs have no operation, and need no series of their own.
       const route = schema?.operationId === undefined ? 'none' : url
-      requests.inc({ method, route, status: statusOf(reply) })
+      requests.inc({ method, route, status })
       duration.observe({ method, route }, reply.elapsedTime / 1000)
     },
     uploaded: (outcome) => uploads.inc({ outcome }),
     received: (bytes) => uploadBytes.inc({}, bytes),
     sent: (bytes) => downloadBytes.inc({}, bytes),
   }
-}
-
-export function statusOf(reply: FastifyReply): string {
-  return reply.raw.writableFinished ? String(reply.statusCode) : '499'
 }

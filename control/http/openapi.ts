@@ -2,6 +2,7 @@
 import { roles } from '@aether/contract/control-api'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
+import type { FastifySchema } from 'fastify'
 import { artifactTypes } from './artifacts.ts'
 import type { Instance } from './request.ts'
 
@@ -23,11 +24,7 @@ export async function addOpenApi(instance: Instance, version: string): Promise<v
       },
       security: [{ token: [] }],
     },
-    // Its body is a stream, so the route has no schema of it to validate by.
-    transform: ({ schema, url }) =>
-      schema?.operationId === 'uploadArtifact'
-        ? { url, schema: { ...schema, consumes: [...artifactTypes], body: { type: 'string', format: 'binary' } } }
-        : { url, schema },
+    transform: ({ schema, url }) => ({ url, schema: documentedOf(schema) }),
   })
   await instance.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
 }
@@ -35,4 +32,13 @@ export async function addOpenApi(instance: Instance, version: string): Promise<v
 /** After the routes, or it would show none. */
 export function addOpenApiRoute(instance: Instance): void {
   instance.get('/openapi.json', { schema: { hide: true } }, async () => instance.swagger())
+}
+
+function documentedOf(schema: FastifySchema): FastifySchema {
+  const { operationId } = schema
+  // The plugin adds a suffix, for those that share the id of their GET.
+  if (operationId === 'headArtifact-head') return { ...schema, operationId: 'headArtifact' }
+  // Its body is a stream, so the route has no schema of it to validate by.
+  if (operationId !== 'uploadArtifact') return schema
+  return { ...schema, consumes: [...artifactTypes], body: { type: 'string', format: 'binary' } }
 }

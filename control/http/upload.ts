@@ -94,13 +94,13 @@ function lengthOf({ headers }: Pick<FastifyRequest, 'headers'>): number | null {
 /** Leaves the request open where the reader stops early, so that it can still be answered. */
 async function* bytesOf(raw: IncomingMessage, reply: FastifyReply, metrics: HttpMetrics): AsyncGenerator<Uint8Array> {
   askForBody(raw, reply.raw)
-  const chunks = raw.iterator({ destroyOnReturn: false })
-  for (;;) {
-    const chunk = await chunks.next().catch((cause: unknown) => {
-      throw new ControlError('truncated', 'the connection ended before the artifact did: send it again', { cause })
-    })
-    if (chunk.done === true) return
-    metrics.received(chunk.value.length)
-    yield chunk.value
+  const chunks: AsyncIterable<Uint8Array> = raw.iterator({ destroyOnReturn: false })
+  try {
+    for await (const chunk of chunks) {
+      metrics.received(chunk.length)
+      yield chunk
+    }
+  } catch (cause) {
+    throw new ControlError('truncated', 'the connection ended before the artifact did: send it again', { cause })
   }
 }
