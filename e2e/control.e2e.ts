@@ -20,6 +20,10 @@ await runScenario('control', async (t, scenario) => {
 
   const hasApp = async () => ((await control.ask('/apps/hello')).status === 200 ? true : undefined)
   await cluster.kubectl(['exec', '-n', namespace, 'deployment/aether-postgres', '--', 'sh', '-c', 'kill -INT 1'])
+  await until('a restart of PostgreSQL', async () => {
+    const { items } = await cluster.core.listNamespacedPod({ namespace, labelSelector: 'app=aether-postgres' })
+    return items[0]?.status?.containerStatuses?.[0]?.restartCount === 1 ? true : undefined
+  })
   t.ok(await until('the app, after a restart of PostgreSQL', hasApp))
 
   await cluster.kubectl(['delete', 'pod', '-n', namespace, '-l', 'app=aether-control'])

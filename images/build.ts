@@ -90,7 +90,7 @@ async function buildImages(options: Options): Promise<void> {
   if (postgres !== undefined)
     all['aether-postgres'] = {
       ...image('aether-postgres', "Debian's PostgreSQL for tests: one database, small settings."),
-      env: { PATH: `${postgres.bin}:/usr/local/bin` },
+      env: { PATH: `${postgres.bin}:/usr/local/bin:/bin` },
       entrypoint: ['/usr/local/bin/start-postgres'],
       // SIGTERM waits for every client to leave: https://www.postgresql.org/docs/15/server-shutdown.html
       stopSignal: 'SIGINT',

@@ -19,7 +19,7 @@ const programs = ['postgres', 'initdb', 'psql', 'pg_isready']
 const modules = ['plpgsql.so', 'dict_snowball.so']
 const zones = ['UTC', 'GMT', 'Etc/UTC']
 
-/** Where Debian keeps the server, for example `usr/lib/postgresql/15`; asked of the packages. */
+/** `bin` is the folder of its programs in the image: the major version is that of the Debian release. */
 export type Postgres = { readonly layer: Layer; readonly bin: string }
 
 export async function loadPostgres({ cache, machine, epoch, isRefresh, progress }: SystemOptions): Promise<Postgres> {

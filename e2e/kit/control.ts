@@ -1,5 +1,6 @@
 // The control service in the scenario's namespace, with a PostgreSQL, as a user takes it: k8s/rbac and k8s/control under a
-// kustomization of their own. What is not of the namespace is owned by it, and goes with it.
+// kustomization of their own. What is not of the namespace is owned by it, and goes with it. The artifacts are on an
+// emptyDir, which outlives the container and not the pod: a test cluster's disks may be root's whatever fsGroup says.
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
@@ -100,6 +101,7 @@ async function writeKustomization(scenario: Scenario, { env = {} }: ControlOptio
     image: config.controlImage,
     env: Object.entries(variables).map(([name, value]) => ({ name, value })),
   }
+  const data = { name: 'data', persistentVolumeClaim: null, emptyDir: {} }
   const own = await mkdtemp(join(folder, 'kustomize-'))
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
@@ -115,7 +117,15 @@ async function writeKustomization(scenario: Scenario, { env = {} }: ControlOptio
           apiVersion: 'apps/v1',
           kind: 'Deployment',
           metadata: { name: 'aether-control' },
-          spec: { template: { spec: { containers: [container] } } },
+          spec: { template: { spec: { containers: [container], volumes: [data] } } },
+        }),
+      },
+      {
+        patch: JSON.stringify({
+          apiVersion: 'v1',
+          kind: 'PersistentVolumeClaim',
+          metadata: { name: 'aether-control-data' },
+          $patch: 'delete',
         }),
       },
     ],
