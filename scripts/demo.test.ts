@@ -1,6 +1,6 @@
 // npm start as a person runs it.
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -57,7 +57,7 @@ await test('shows v1, v2 and the refusal of a tampered v3, counts honestly, and 
   const demo = startDemo(t, [])
   t.equal(await demo.exited, 0, demo.output())
   const output = demo.output()
-  t.match(output, /"hello from 1\.0\.0"[^]*"hello from 2\.0\.0" \d+ ms after the annotation/)
+  t.match(output, /"hello from 1\.0\.0"[^]*"hello from 2\.0\.0" \d+ ms after the command was typed/)
   t.match(output, /refused +reason=checksum[^]*still "hello from 2\.0\.0"/)
   const [, answered, failed, during, otherwise] =
     /(\d+) requests answered, (\d+) failed: (\d+) while .*?, (\d+) otherwise/.exec(output) ?? []
@@ -68,19 +68,20 @@ await test('shows v1, v2 and the refusal of a tampered v3, counts honestly, and 
   t.same(readdirSync(demo.temporary), [])
 })
 
-await test('--keep leaves it running, and what it says to type publishes the next version', async (t) => {
+await test('--keep leaves it running, and what it says to type deploys the next version', async (t) => {
   const demo = startDemo(t, ['--keep'])
   const [, url = ''] = await demo.shows(/the app +(http\S+)/)
-  const [, folder = ''] = await demo.shows(/npm run publish-demo -- (\S+)/)
+  const [, env = '', folder = ''] = await demo.shows(/\. (\S+\/env); npx aether deploy (\S+) --dev-hot/)
   await demo.shows(/Ctrl-C/)
-  const manifest = join(folder, 'app', 'package.json')
+  t.equal(statSync(env).mode & 0o777, 0o600, 'the file with the token is nobody elses')
+  const manifest = join(folder, 'package.json')
   writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('3.0.0', '4.0.0'))
-  const publish = spawn(
+  const deploy = spawn(
     'env',
-    ['-i', `PATH=${process.env.PATH}`, process.execPath, 'scripts/demo/publish-next.ts', folder],
+    ['-i', `PATH=${process.env.PATH}`, 'sh', '-c', `. ${env}; npx aether deploy ${folder} --dev-hot`],
     { cwd: root },
   )
-  t.equal(await new Promise((resolve) => publish.once('exit', resolve)), 0)
+  t.equal(await new Promise((resolve) => deploy.once('exit', resolve)), 0)
   let answer = ''
   for (let tries = 0; tries < 1000 && !answer.includes('4.0.0'); tries++) {
     await sleep(10)
@@ -92,7 +93,7 @@ await test('--keep leaves it running, and what it says to type publishes the nex
   t.equal(answer, 'hello from 4.0.0\n')
   demo.end()
   t.equal(await demo.exited, 0)
-  t.ok(existsSync(join(folder, 'fetcher.log')), 'the folder is kept')
+  t.ok(existsSync(manifest), 'the folder is kept')
   await t.rejects(fetch(url), 'nothing is left running')
 })
 

@@ -14,7 +14,6 @@ const stamp = join(root, 'node_modules', '.aether-installed')
 /** Each command is a list of steps; a step is a program and its arguments, run in the root folder. */
 const commands = {
   start: [['node', 'scripts/demo/main.ts']],
-  'publish-demo': [['node', 'scripts/demo/publish-next.ts']],
   test: [['node', 'scripts/test.ts']],
   e2e: [['node', 'scripts/test.ts', '--e2e']],
   bench: [['node', 'bench/main.ts']],

@@ -1,36 +1,33 @@
-// Everything the demo writes lies in one folder, laid out as in a pod.
+// Everything the demo writes lies in one folder.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface DemoFolder {
   readonly root: string
+  /** The developer's own: source and keys. */
   readonly app: string
-  readonly artifacts: string
+  readonly keys: string
   readonly signingKey: string
   readonly publicKey: string
-  readonly annotations: string
+  /** Of control: artifacts, database and file targets. */
+  readonly control: string
+  /** Of the app's agents, laid out as in a pod. */
   readonly data: string
   readonly run: string
-  readonly address: string
-}
-
-export function demoFolder(root: string): DemoFolder {
-  return {
-    root,
-    app: join(root, 'app'),
-    artifacts: join(root, 'artifacts'),
-    signingKey: join(root, 'signing-key.pem'),
-    publicKey: join(root, 'keys', 'demo.pem'),
-    annotations: join(root, 'podinfo', 'annotations'),
-    data: join(root, 'data'),
-    run: join(root, 'run'),
-    address: join(root, 'artifact-server'),
-  }
 }
 
 export async function makeDemoFolder(root: string): Promise<DemoFolder> {
-  const folder = demoFolder(root)
-  for (const path of [folder.artifacts, folder.data, folder.run, join(root, 'keys'), join(root, 'podinfo')])
-    await mkdir(path, { recursive: true })
+  const keys = join(root, 'keys')
+  const folder = {
+    root,
+    app: join(root, 'app'),
+    keys,
+    signingKey: join(keys, 'aether-signing.pem'),
+    publicKey: join(keys, 'aether-signing.pub.pem'),
+    control: join(root, 'control'),
+    data: join(root, 'pod', 'data'),
+    run: join(root, 'pod', 'run'),
+  }
+  for (const path of [folder.app, folder.control, folder.data, folder.run]) await mkdir(path, { recursive: true })
   return folder
 }

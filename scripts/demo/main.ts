@@ -1,21 +1,22 @@
-// npm start: the main job on one machine, shown. Real agents as processes, a real artifact server, a real load.
+// npm start: the main job on one machine, shown. Control, CLI and agents as real processes, under a real load.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { serveFolder } from './artifact-server.ts'
-import { makeDemoFolder } from './folder.ts'
-import { annotate } from './publish.ts'
+import { type DemoFolder, makeDemoFolder } from './folder.ts'
 import { bad, good, heading, plain, table } from './say.ts'
 import {
   beginLoad,
-  makeKeys,
-  offerTampered,
-  publishVersion,
+  type ControlService,
+  deployFirst,
+  deployNext,
+  deployTampered,
+  type OnStart,
+  type Pod,
+  registerApp,
   type Swap,
-  startPod,
-  swapTo,
+  startControl,
   writeVersion,
 } from './story.ts'
 
@@ -46,31 +47,29 @@ async function tell(keep: boolean): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), 'aether-demo-'))
   if (!keep) cleanups.push(() => rm(root, { recursive: true, force: true }))
   const folder = await makeDemoFolder(root)
-  const server = await serveFolder(folder.artifacts)
-  cleanups.push(() => server.close())
-  await writeFile(folder.address, server.url)
+  const onStart: OnStart = (process) => cleanups.push(process.stop)
 
-  heading('1. A first release: v1 is packed, signed, verified and serves')
-  await makeKeys(folder)
+  heading('1. A first release: control, an app, and v1 serves')
+  const control = await startControl(folder, onStart)
+  await registerApp(folder, control)
   await writeVersion(folder, '1.0.0')
-  await annotate(folder, await publishVersion(folder, 'v1'))
-  const pod = await startPod(folder, (agent) => cleanups.push(agent.stop))
+  const pod = await deployFirst(folder, control, onStart)
   const load = beginLoad(pod)
   await sleep(steadyMs)
 
   heading('2. The running app moves to v2, in place')
   await writeVersion(folder, '2.0.0')
-  const swap = await swapTo(folder, pod, load, await publishVersion(folder, 'v2'), '2.0.0')
+  const swap = await deployNext(control, pod, load, '2.0.0')
   await sleep(steadyMs)
 
   heading('3. A tampered v3 is refused')
   await writeVersion(folder, '3.0.0')
-  await offerTampered(folder, pod, await publishVersion(folder, 'v3'))
+  await deployTampered(folder, control, pod)
   await sleep(steadyMs)
   await load.stop()
   showFigures(swap, load.counts())
 
-  if (keep) await keepRunning(root, pod.url)
+  if (keep) await keepRunning(folder, control, pod)
 }
 
 function showFigures({ marker, totalMs, failed }: Swap, all: { answered: number; failed: number }): void {
@@ -82,7 +81,7 @@ function showFigures({ marker, totalMs, failed }: Swap, all: { answered: number;
       ['fetch, verify the sha256, unpack', pair('fetch_ms')],
       ['activate (move one symlink, durably)', pair('activate_ms')],
       ['replace the process, until it is ready', pair('swap_ms')],
-      ['annotation written -> first answer of v2', `${Math.round(totalMs)} ms`],
+      ['aether deploy typed -> first answer of v2', `${Math.round(totalMs)} ms`],
     ]),
   )
   const count = (text: string, none: boolean) => (none ? good(text) : bad(text))
@@ -95,12 +94,17 @@ function showFigures({ marker, totalMs, failed }: Swap, all: { answered: number;
     )
 }
 
-async function keepRunning(root: string, url: string): Promise<void> {
+async function keepRunning({ root, app, signingKey }: DemoFolder, control: ControlService, pod: Pod): Promise<void> {
+  const env = join(root, 'env')
+  const words = { AETHER_URL: control.url, AETHER_TOKEN: control.token, AETHER_SIGNING_KEY: signingKey }
+  const lines = Object.entries(words).map(([name, value]) => `export ${name}='${value}'\n`)
+  await writeFile(env, lines.join(''), { mode: 0o600 })
   heading('It goes on running')
-  plain(`  the app        ${url}
-  its source     ${join(root, 'app')}: change it, then publish the next version with
-                 npm run publish-demo -- ${root}
-  the agents     tail -f ${join(root, 'fetcher.log')} ${join(root, 'supervisor.log')}
+  plain(`  the app        ${pod.url}
+  its source     ${app}: change it, then
+                 . ${env}; npx aether deploy ${app} --dev-hot
+  control        ${control.url}/docs has its API; npx aether status hello asks it
+  the logs       tail -f ${root}/*.log
 Ctrl-C ends it and keeps the folder.`)
   process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM')
   await new Promise<void>((resolve) => {

@@ -1,38 +1,64 @@
 // The story the demo tells, as steps; main.ts puts it between a beginning and an end.
-import { cp, readFile, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { access, cp, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { createSigningPair } from '@aether/artifact/sign'
-import { hexOf } from '@aether/contract/digest'
+import { uploadHeaders } from '@aether/contract/control-api'
+import { hexOf, parseDigest } from '@aether/contract/digest'
+import { isObject } from '@aether/contract/json'
 import type { Marker } from '@aether/contract/markers'
-import { type Agent, startAgent } from './agent.ts'
+import { type Cli, createCli } from './cli.ts'
 import type { DemoFolder } from './folder.ts'
 import { type Load, startLoad } from './load.ts'
-import { annotate, type Published, publish } from './publish.ts'
+import { type Running, start } from './process.ts'
 import { bad, faint, good, say } from './say.ts'
+
+export interface ControlService {
+  readonly url: string
+  readonly token: string
+  readonly cli: Cli
+}
 
 export interface Pod {
   readonly url: string
-  readonly fetcher: Agent
-  readonly supervisor: Agent
-  readonly env: Readonly<Record<string, string>>
+  readonly fetcher: Running
 }
 
 export interface Swap {
   readonly marker: Marker
-  /** From the annotation written to the first answer of the new code. */
+  /** From the command's start to the first answer of the new code. */
   readonly totalMs: number
   readonly failed: number
 }
 
-const example = fileURLToPath(new URL('../../examples/hello', import.meta.url))
+/** Told of each process at once, so that it can be stopped whatever comes. */
+export type OnStart = (process: Running) => void
 
-export async function makeKeys(folder: DemoFolder): Promise<void> {
-  const pair = createSigningPair()
-  await writeFile(folder.signingKey, pair.privatePem, { mode: 0o600 })
-  await writeFile(folder.publicKey, pair.publicPem)
-  say('keys', 'made an ed25519 key pair: the developer signs with one half, the pod verifies with the other')
+const example = fileURLToPath(new URL('../../examples/hello', import.meta.url))
+const patienceMs = 60_000
+
+export async function startControl(folder: DemoFolder, onStart: OnStart): Promise<ControlService> {
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const token = randomBytes(24).toString('hex')
+  const control = start('control', folder.root, {
+    AETHER_CONTROL_DATA_DIR: folder.control,
+    AETHER_CONTROL_LISTEN_PORT: String(port),
+    AETHER_API_TOKENS: `${token}:admin:demo`,
+  })
+  onStart(control)
+  await until('control to be ready', control, async () => (await fetch(`${url}/readyz`)).ok)
+  say('control', `listens at ${url}; database and artifacts are in one folder`)
+  const env = { AETHER_URL: url, AETHER_TOKEN: token, AETHER_SIGNING_KEY: folder.signingKey }
+  return { url, token, cli: createCli(folder.root, env) }
+}
+
+/** The developer signs with one half of the pair; control and the pod verify with the other. */
+export async function registerApp(folder: DemoFolder, { cli }: ControlService): Promise<void> {
+  await cli.ask(['keys', 'generate', '--out', folder.keys])
+  await cli.type(['apps', 'create', 'hello', '--key', 'keys/aether-signing.pub.pem'])
 }
 
 export async function writeVersion(folder: DemoFolder, version: string): Promise<void> {
@@ -41,27 +67,34 @@ export async function writeVersion(folder: DemoFolder, version: string): Promise
   await writeFile(manifest, (await readFile(manifest, 'utf8')).replace(/"version": "[^"]*"/, `"version": "${version}"`))
 }
 
-export async function publishVersion(folder: DemoFolder, name: string): Promise<Published> {
-  const began = performance.now()
-  const published = await publish(folder)
-  const ms = Math.round(performance.now() - began)
-  say(
-    'publish',
-    `packed and signed ${name}: ${published.bytes} bytes, sha256 ${hexOf(published.digest).slice(0, 12)}... ${faint(`${ms} ms`)}`,
-  )
-  return published
+/** The agents come up as soon as control has written what they are to run; the command ends when they serve it. */
+export async function deployFirst(folder: DemoFolder, control: ControlService, onStart: OnStart): Promise<Pod> {
+  const deploying = control.cli.type(['deploy', 'app', '--dev-hot'])
+  // It is awaited below; until then an end of it is seen by the agents never being told of a target.
+  deploying.catch(() => {})
+  const pod = await startAgents(folder, control, deploying, onStart)
+  await deploying
+  say('serving', `the supervisor runs the app at ${pod.url}: ${good(JSON.stringify(await firstLine(pod.url)))}`)
+  return pod
 }
 
-/** `started` is told of each agent at once, so that it can be stopped whatever comes. */
-export async function startPod(folder: DemoFolder, started: (agent: Agent) => void): Promise<Pod> {
+async function startAgents(
+  folder: DemoFolder,
+  control: ControlService,
+  deploying: Promise<unknown>,
+  onStart: OnStart,
+): Promise<Pod> {
   const port = await freePort()
+  const target = join(folder.control, 'targets', 'default', 'hello')
   const env = {
     AETHER_APP: 'hello',
     AETHER_DATA_DIR: folder.data,
     AETHER_RUN_DIR: folder.run,
     AETHER_WORKSPACE_DIR: join(folder.data, 'workspace'),
-    AETHER_PUBKEY: join(folder.root, 'keys'),
-    AETHER_ANNOTATIONS_FILE: folder.annotations,
+    AETHER_PUBKEY: folder.publicKey,
+    AETHER_CONTROL_URL: control.url,
+    AETHER_CONTROL_TOKEN_FILE: join(target, 'token'),
+    AETHER_ANNOTATIONS_FILE: join(target, 'annotations'),
     AETHER_FETCH_MODE: 'file',
     AETHER_SUPERVISED: 'true',
     AETHER_READY_PATH: '/healthz',
@@ -74,20 +107,18 @@ export async function startPod(folder: DemoFolder, started: (agent: Agent) => vo
     AETHER_LOG_LEVEL: 'debug',
     PORT: String(port),
   }
-  const init = startAgent('init-fetch', folder.root, env)
-  started(init)
+  await until('control to write a target', deploying, async () => {
+    await access(env.AETHER_ANNOTATIONS_FILE)
+    return true
+  })
+  const init = start('init-fetch', folder.root, env)
+  onStart(init)
   const code = await init.exited
   if (code !== 0) throw new Error(`init-fetch ended with code ${code}; its log is ${init.logFile}`)
-  say('init', 'init-fetch verified the signature, downloaded, verified the sha256 and unpacked it')
-  const fetcher = startAgent('fetcher', folder.root, env)
-  started(fetcher)
-  const serving = fetcher.nextMarker((marker) => marker.kind === 'ok')
-  const supervisor = startAgent('supervisor', folder.root, env)
-  started(supervisor)
-  await serving
-  const url = `http://127.0.0.1:${port}/`
-  say('serving', `the supervisor runs the app at ${url}: ${good(JSON.stringify(await firstLine(url)))}`)
-  return { url, fetcher, supervisor, env }
+  const fetcher = start('fetcher', folder.root, env)
+  onStart(fetcher)
+  onStart(start('supervisor', folder.root, env))
+  return { url: `http://127.0.0.1:${port}/`, fetcher }
 }
 
 export function beginLoad(pod: Pod): Load {
@@ -95,39 +126,48 @@ export function beginLoad(pod: Pod): Load {
   return startLoad(pod.url)
 }
 
-/** Annotates, and follows the release to its first answer. */
-export async function swapTo(
-  folder: DemoFolder,
-  pod: Pod,
-  load: Load,
-  next: Published,
-  version: string,
-): Promise<Swap> {
+/** Deploys what is in the folder, and follows it to its first answer. */
+export async function deployNext({ cli }: ControlService, pod: Pod, load: Load, version: string): Promise<Swap> {
   const failedBefore = load.counts().failed
   const answer = load.firstAnswer(`hello from ${version}`)
   const marked = pod.fetcher.nextMarker((marker) => marker.kind === 'ok' || marker.kind === 'fail')
   const began = performance.now()
-  await annotate(folder, next)
-  say('annotate', 'wrote digest, URL and signature into the annotations: that is the whole deployment')
-  const marker = await marked
-  if (marker.kind !== 'ok')
-    throw new Error(`the release was refused: ${JSON.stringify(marker)}; see ${pod.fetcher.logFile}`)
+  await cli.type(['deploy', 'app', '--dev-hot'])
   const totalMs = (await answer) - began
   say(
     'serving',
-    `${good(JSON.stringify(await firstLine(pod.url)))} ${faint(`${Math.round(totalMs)} ms after the annotation`)}`,
+    `${good(JSON.stringify(await firstLine(pod.url)))} ${faint(`${Math.round(totalMs)} ms after the command was typed`)}`,
   )
-  return { marker, totalMs, failed: load.counts().failed - failedBefore }
+  return { marker: await marked, totalMs, failed: load.counts().failed - failedBefore }
 }
 
-/** Changes one byte of the published file after it was signed, annotates, and waits for the refusal. */
-export async function offerTampered(folder: DemoFolder, pod: Pod, next: Published): Promise<Marker> {
-  const bytes = await readFile(next.file)
+/** Publishes the app and changes one byte of it where control keeps it: then it is deployed, and refused by the pod. */
+export async function deployTampered(folder: DemoFolder, control: ControlService, pod: Pod): Promise<void> {
+  const file = join(folder.root, 'next.tar.gz')
+  const packed = await control.cli.ask(['pack', 'app', '--out', file])
+  if (!isObject(packed) || typeof packed.digest !== 'string' || typeof packed.signature !== 'string')
+    throw new Error(`aether pack said: ${JSON.stringify(packed)}`)
+  const digest = parseDigest(packed.digest, 'digest')
+  const answer = await fetch(`${control.url}/artifacts`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${control.token}`,
+      'content-type': 'application/gzip',
+      [uploadHeaders.app]: 'hello',
+      [uploadHeaders.digest]: digest,
+      [uploadHeaders.signature]: packed.signature,
+    },
+    body: await readFile(file),
+  })
+  if (!answer.ok) throw new Error(`control refused the artifact: ${await answer.text()}`)
+  const hex = hexOf(digest)
+  const kept = join(folder.control, 'artifacts', 'sha256', hex.slice(0, 2), hex)
+  const bytes = await readFile(kept)
   bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
-  await writeFile(next.file, bytes)
-  say('tamper', 'somebody changes one byte of the published artifact after it was signed')
+  await writeFile(kept, bytes)
+  say('tamper', 'somebody changes one byte of the artifact where control keeps it')
   const marked = pod.fetcher.nextMarker((marker) => marker.kind === 'ok' || marker.kind === 'fail')
-  await annotate(folder, next)
+  await control.cli.type(['deploy', 'app', '--dev-hot'], 1)
   const marker = await marked
   if (marker.kind !== 'fail') throw new Error('the tampered release was taken: this must never happen')
   say(
@@ -135,11 +175,24 @@ export async function offerTampered(folder: DemoFolder, pod: Pod, next: Publishe
     bad(`reason=${marker.reason}`) +
       `, nothing of it was activated; still ${good(JSON.stringify(await firstLine(pod.url)))}`,
   )
-  return marker
 }
 
-export async function firstLine(url: string): Promise<string> {
+async function firstLine(url: string): Promise<string> {
   return (await (await fetch(url)).text()).trim()
+}
+
+/** Asks until the answer is yes; what it throws counts as no. Ends early where `before` ends first. */
+async function until(what: string, before: Running | Promise<unknown>, look: () => Promise<boolean>): Promise<void> {
+  let isOver = false
+  const ends = before instanceof Promise ? before : before.exited
+  ends.then(
+    () => (isOver = true),
+    () => (isOver = true),
+  )
+  for (const deadline = performance.now() + patienceMs; performance.now() < deadline && !isOver; await sleep(20))
+    if (await look().catch(() => false)) return
+  const log = before instanceof Promise ? '' : `; its log is ${before.logFile}`
+  throw new Error(`waited in vain for ${what}${log}`)
 }
 
 function freePort(): Promise<number> {

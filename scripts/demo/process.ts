@@ -1,4 +1,4 @@
-// An agent as a process of its own: its marker lines as they come, its whole log in a file.
+// A process of ours: its marker lines as they come, its whole log in a file.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { type Marker, parseMarker } from '@aether/contract/markers'
 
-export interface Agent {
+export interface Running {
   readonly name: string
   readonly logFile: string
   /** Resolves with the first marker from now on that `wanted` takes; rejects when the process ends first. */
@@ -16,26 +16,28 @@ export interface Agent {
   stop(): Promise<void>
 }
 
-const agents = fileURLToPath(new URL('../../agents/', import.meta.url))
+const root = fileURLToPath(new URL('../../', import.meta.url))
 
-/** Starts agents/<name>/main.ts with this environment on top of ours; `onLine` gets each line of its output. */
-export function startAgent(
-  name: string,
-  logDir: string,
-  env: Readonly<Record<string, string>>,
-  onLine: (line: string) => void = () => {},
-): Agent {
+/** Where the processes begin, by the names of their logs. */
+const entries = {
+  control: 'control/main.ts',
+  'init-fetch': 'agents/init-fetch/main.ts',
+  fetcher: 'agents/fetcher/main.ts',
+  supervisor: 'agents/supervisor/main.ts',
+} as const
+
+/** Starts a process with this environment on top of ours. */
+export function start(name: keyof typeof entries, logDir: string, env: Readonly<Record<string, string>>): Running {
   const logFile = join(logDir, `${name}.log`)
   const log = createWriteStream(logFile, { flags: 'a' })
   const waiting = new Set<(marker: Marker) => void>()
-  const child = spawn(process.execPath, [join(agents, name, 'main.ts')], {
+  const child = spawn(process.execPath, [join(root, entries[name])], {
     env: { ...inherited(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   for (const stream of [child.stdout, child.stderr])
     createInterface({ input: stream }).on('line', (line) => {
       log.write(`${line}\n`)
-      onLine(line)
       const marker = parseMarker(line)
       if (marker !== undefined) for (const take of waiting) take(marker)
     })
@@ -69,9 +71,11 @@ async function stop(child: ChildProcess, exited: Promise<number>): Promise<void>
   await exited
 }
 
-/** Our environment without settings of agents: what is in a person's shell must not change the demo. */
-function inherited(): NodeJS.ProcessEnv {
+/** Our environment without settings of ours: what is in a person's shell must not change the demo. */
+export function inherited(): NodeJS.ProcessEnv {
   return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith('AETHER_') && name !== 'PORT'),
+    Object.entries(process.env).filter(
+      ([name]) => !name.startsWith('AETHER_') && name !== 'PORT' && name !== 'DATABASE_URL' && name !== 'KUBECONFIG',
+    ),
   )
 }
