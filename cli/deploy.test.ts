@@ -115,7 +115,7 @@ await test('what control, its tokens and its agents refuse is said with its code
   }
   t.match(await refused(['list'], {}), {
     code: 10,
-    stderr: /no token was shown \(AETHER_TOKEN is not set\) \(unauthorized, request .*\nnext: set AETHER_TOKEN/,
+    stderr: /no token was shown \(AETHER_TOKEN is not set\) \(unauthorized, .*\nnext: set AETHER_TOKEN/,
   })
   t.match(await refused(['list'], { AETHER_TOKEN: 'wrong-of-the-test' }), {
     code: 10,

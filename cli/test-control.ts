@@ -106,6 +106,7 @@ async function playAgents(
           method: 'PUT',
           headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
           body: JSON.stringify(report),
+          signal: AbortSignal.timeout(5_000),
         })
         if (!answer.ok) continue
         seen.set(path, digest)
