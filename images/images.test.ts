@@ -27,6 +27,7 @@ function imageOf(layers: readonly Layer[], reference = 'aether.local/some:dev'):
     env: { PATH: '/aether/bin' },
     user: '65532:65532',
     workingDir: '/',
+    stopSignal: 'SIGINT',
     labels: { 'org.opencontainers.image.title': 'some' },
     layers,
   }
@@ -151,6 +152,7 @@ await test('in an image archive every descriptor holds and the configuration is 
     Entrypoint: ['/usr/local/bin/tini', '--'],
     Cmd: ['fetcher'],
     WorkingDir: '/',
+    StopSignal: 'SIGINT',
     Labels: { 'org.opencontainers.image.title': 'some', 'org.opencontainers.image.created': '1970-01-02T00:00:00Z' },
   })
 })
