@@ -49,7 +49,7 @@ export interface HelloApp {
   /** Makes the folder that of another version; answers what its pods will. */
   edit(version: string): Promise<string>
   /** `aether deploy` in the folder. */
-  tryDeploy(args?: readonly string[]): Promise<CliResult>
+  tryDeploy(args?: readonly string[], env?: Readonly<Record<string, string>>): Promise<CliResult>
   /** The same, which has to end well; `wallMs` is the whole command. */
   deploy(args?: readonly string[]): Promise<Deployed & { readonly wallMs: number }>
   /** Gives control the artifact of a release, and deploys nothing. */
@@ -67,8 +67,8 @@ export async function createHelloApp(scenario: Scenario, control: Control, name 
   await writeFile(key, scenario.keys.publicPem)
   expectDone(await control.cli(['apps', 'create', name, '--key', key]))
 
-  const tryDeploy = (args: readonly string[] = []) =>
-    control.cli(['deploy', folder, '--app', name, '--output', 'json', ...args])
+  const tryDeploy: HelloApp['tryDeploy'] = (args = [], env = {}) =>
+    control.cli(['deploy', folder, '--app', name, '--output', 'json', ...args], env)
   async function view(): Promise<DeploymentView> {
     const { deployment }: { deployment: DeploymentView } = JSON.parse(
       expectDone(await control.cli(['status', name, '--output', 'json'])).stdout,
