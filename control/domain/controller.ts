@@ -7,7 +7,7 @@ import { findArtifactOf } from './artifacts.ts'
 import { eventOf, newDigest } from './deployments.ts'
 import { ControlError } from './errors.ts'
 import { deadlineOf, type Judgement, judge } from './judge.ts'
-import type { AppName, CurrentStatus, Deployment } from './model.ts'
+import type { AppName, CurrentStatus, Deployment, Report } from './model.ts'
 import { createPasses } from './passes.ts'
 import type { AppRef, AppView, Cluster, Store, TargetAnnotations } from './ports.ts'
 import { isSameTarget, readDigest, selfTargetOf } from './target.ts'
@@ -46,6 +46,7 @@ export interface Controller {
 }
 
 const podsAtOnce = 16
+const unseenPodMs = 600_000
 const kubectl = 'kubectl'
 
 export function createController(options: ControllerOptions): Controller {
@@ -76,11 +77,21 @@ export function createController(options: ControllerOptions): Controller {
     const reports = await store.listReports(written.id)
     const judgement = judge({ deployment: written, view: cluster.view(ref), reports, now: new Date(), syncTimeoutMs })
     await settle(written, judgement, ref)
-    if (view !== undefined && reports.some((one) => !view.pods.some(({ uid }) => uid === one.podUid)))
-      await store.keepReports(
-        written.id,
-        view.pods.map(({ uid }) => uid),
-      )
+    await forgetPods(written, reports)
+  }
+
+  /** A pod that has just spoken may not be seen yet, so only what was said long ago goes. */
+  async function forgetPods({ id, namespace, app }: Deployment, reports: readonly Report[]): Promise<void> {
+    const pods = cluster.fault() === null ? cluster.view({ namespace, app })?.pods : undefined
+    if (pods === undefined) return
+    const gone = reports.filter(
+      ({ podUid, at }) => pods.every(({ uid }) => uid !== podUid) && Date.now() - at.getTime() > unseenPodMs,
+    )
+    if (gone.length === 0) return
+    await store.dropReports(
+      id,
+      gone.map(({ podUid }) => podUid),
+    )
   }
 
   /** The annotation is the authority, and so is the scale: what was changed there is recorded and followed. Undefined where the row changed meanwhile. */

@@ -65,8 +65,8 @@ export interface Store {
 
   putReport(deploymentId: string, report: Omit<Report, 'at'>): Promise<void>
   listReports(deploymentId: string): Promise<readonly Report[]>
-  /** Forgets the reports of pods that are none of these. */
-  keepReports(deploymentId: string, podUids: readonly string[]): Promise<void>
+  /** Forgets what these pods said. */
+  dropReports(deploymentId: string, podUids: readonly string[]): Promise<void>
 
   /** Makes the configured tokens the ones in force: new ones are added, missing ones revoked. `sha256` is 64 hex characters. */
   setTokens(tokens: readonly { readonly sha256: string; readonly role: Role; readonly user: string }[]): Promise<void>
