@@ -76,4 +76,49 @@ export const metrics = {
     help: 'Starts of the app after it ended by itself.',
     labels: [],
   },
+  httpRequestsTotal: {
+    name: 'http_requests_total',
+    help: 'Requests that control answered; route is the pattern, none where no route was met, status 499 where the client left.',
+    labels: ['method', 'route', 'status'],
+  },
+  httpRequestDurationSeconds: {
+    name: 'http_request_duration_seconds',
+    help: 'From the head of a request to the end of its answer.',
+    labels: ['method', 'route'],
+  },
+  artifactsUploadedTotal: {
+    name: 'aether_artifacts_uploaded_total',
+    help: 'Uploads by what became of them: new, known, refused.',
+    labels: ['outcome'],
+  },
+  artifactUploadBytesTotal: {
+    name: 'aether_artifact_upload_bytes_total',
+    help: 'Bytes of artifacts that came in, refused ones too.',
+    labels: [],
+  },
+  artifactDownloadBytesTotal: {
+    name: 'aether_artifact_download_bytes_total',
+    help: 'Bytes of artifacts that were given out.',
+    labels: [],
+  },
+  deploymentStatusTotal: {
+    name: 'deployment_status_total',
+    help: 'Changes of status: pending, running, failed.',
+    labels: ['status'],
+  },
+  deploymentTimeToRunningSeconds: {
+    name: 'deployment_time_to_running_seconds',
+    help: 'From a new digest to every pod serving it.',
+    labels: [],
+  },
+  deploymentsRunningTotal: {
+    name: 'deployments_running_total',
+    help: 'Deployments that run now.',
+    labels: [],
+  },
+  deploymentPropagationSeconds: {
+    name: 'aether_deployment_propagation_seconds',
+    help: 'From a new digest to the last write of its annotations.',
+    labels: [],
+  },
 } as const satisfies Record<string, MetricSpec>

@@ -67,7 +67,7 @@ await test('the metrics of the docs are those of the code, with their labels', a
     tableOf('metric'),
     Object.values(metrics).map(({ name, labels, help }) => [code([name]), code(labels), help]),
   )
-  for (const { name } of Object.values(metrics)) t.match(name, /^(dev_hot|aether)_[a-z_]+$/)
+  for (const { name } of Object.values(metrics)) t.match(name, /^(dev_hot|aether|http|deployments?)_[a-z_]+$/)
 })
 
 await test('the annotations of the docs are those of the code', async (t) => {
@@ -79,7 +79,8 @@ await test('the annotations of the docs are those of the code', async (t) => {
 
 /** What an agent reads, by its own word: name and default. */
 function settingsOf(agent: string): ReadonlyMap<string, string> {
-  const main = new URL(`../agents/${agent}/main.ts`, import.meta.url).pathname
+  const folder = agent === 'control' ? agent : `agents/${agent}`
+  const main = new URL(`../${folder}/main.ts`, import.meta.url).pathname
   const help = execFileSync(process.execPath, [main, '--help'], { env: {}, encoding: 'utf8' })
   return new Map(
     [...help.matchAll(/^ {2}--\S+ \S+, (\w+)(?: \(default (.*)\))?$/gm)].map(([, name = '', preset = '']) => [
@@ -90,7 +91,7 @@ function settingsOf(agent: string): ReadonlyMap<string, string> {
 }
 
 await test('the environment of the docs is what the agents say in --help, with the same defaults', async (t) => {
-  const agents = ['fetcher', 'init-fetch', 'supervisor']
+  const agents = ['fetcher', 'init-fetch', 'supervisor', 'control']
   const settings = new Map(agents.map((agent) => [agent, settingsOf(agent)]))
   for (const [agent, read] of settings) t.ok(read.size > 10, `${agent} reads ${read.size}`)
   const documented = new Map(
@@ -113,7 +114,7 @@ await test('the environment of the docs is what the agents say in --help, with t
       t.ok(agent === 'ed25519-verify' || settings.get(agent)?.has(name), `${agent} does read ${name}`)
 
   const given = [...text.matchAll(/^\| `(AETHER_\w+)` \|/gm)].map(([, name = '']) => name)
-  t.strictSame(given.toSorted(), [...suiteNames].toSorted(), 'env-names.ts has them all, and no other')
+  t.strictSame([...new Set(given)].toSorted(), [...suiteNames].toSorted(), 'env-names.ts has them all, and no other')
 })
 
 await test('the environment of aether in the docs is what its --help says, with the same defaults', async (t) => {

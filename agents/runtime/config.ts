@@ -42,6 +42,8 @@ export interface ConfigReader {
   integer(name: string, fallback: number, range: { readonly min: number; readonly max: number }, help: string): number
   boolean(name: string, fallback: boolean, help: string): boolean
   choice<const T extends string>(name: string, values: readonly T[], fallback: T, help: string): T
+  /** What `parse` makes of it; its error's message becomes the fault, and the value is not repeated: for secrets. */
+  parsed<T>(name: string, takes: string, parse: (value: string) => T, help: string): T | undefined
   /** Ends the reading: warnings for unknown AETHER_* names and rest arguments; throws ConfigError or HelpAsked. */
   finish(): { readonly warnings: readonly string[]; readonly rest: readonly string[] }
 }
@@ -85,6 +87,16 @@ export function createConfigReader(command: string, purpose: string, argv: reado
       const found = values.find((one) => one === value)
       if (found === undefined) fault(name, value, `one of ${values.join(', ')}`)
       return found ?? fallback
+    },
+    parsed(name, takes, parse, help) {
+      const value = given(name, takes, '', help)
+      if (value === undefined) return undefined
+      try {
+        return parse(value)
+      } catch (error) {
+        faults.push(`${name} (${flagOf(name)}): ${error instanceof Error ? error.message : 'cannot be read'}`)
+        return undefined
+      }
     },
     finish() {
       if (flags.help) throw new HelpAsked(formatHelp(command, purpose, rows))

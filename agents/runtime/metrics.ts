@@ -36,7 +36,7 @@ export interface TypedGauge<L extends string> {
 export function createGauge<L extends string>(
   registry: Registry,
   spec: MetricSpec<L>,
-  collect?: () => void,
+  collect?: () => void | Promise<void>,
 ): TypedGauge<L> {
   const { name, help, labels } = spec
   const gauge = new Gauge({

@@ -9,6 +9,7 @@ const table = {
   not_found: { status: 404, title: 'There is no such thing' },
   unknown_app: { status: 404, title: 'There is no such app' },
   unknown_artifact: { status: 404, title: 'The app has no such artifact' },
+  method_not_allowed: { status: 405, title: 'The path does not take this method' },
   conflict: { status: 409, title: 'It is there already, and different' },
   changed_meanwhile: { status: 409, title: 'Somebody else changed it in the same moment' },
   length_required: { status: 411, title: 'The length of the body must be said' },

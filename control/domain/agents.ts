@@ -1,0 +1,39 @@
+// What agents ask and say. An agent is its pod; nothing that it claims of itself counts.
+import { findArtifactOf } from './artifacts.ts'
+import { ControlError } from './errors.ts'
+import type { AppRef, Cluster, Store } from './ports.ts'
+import type { Agent, Agents } from './services.ts'
+import { readDigest, selfTargetOf } from './target.ts'
+
+export function createAgents(
+  store: Store,
+  cluster: Pick<Cluster, 'view' | 'annotatePod' | 'fault'>,
+  publicUrl: string,
+  wake: (ref: AppRef) => void,
+): Agents {
+  async function liveOf({ namespace, app }: Agent) {
+    const row = await store.findLive(namespace, app)
+    if (row !== undefined) return row
+    throw new ControlError('not_found', `there is no deployment of ${app} in ${namespace}`)
+  }
+
+  return {
+    async targetOf(agent) {
+      // A view that lags could name an old digest, and a new pod would serve it: better to be asked again.
+      const fault = cluster.fault()
+      if (fault !== null) throw new ControlError('cluster_unavailable', fault)
+      const row = await liveOf(agent)
+      const written = row.isApplied ? readDigest(cluster.view(agent)?.target.digest ?? null) : undefined
+      const artifact = await findArtifactOf(store, row.app, written ?? row.digest)
+      const target = selfTargetOf(artifact, publicUrl)
+      // The fetcher starts after init-fetch and must not see an older target than the one answered here.
+      if (row.devHot) await cluster.annotatePod(agent, agent.podName, target)
+      return target
+    },
+    async report(agent, outcome) {
+      const { id } = await liveOf(agent)
+      await store.putReport(id, { ...outcome, podUid: agent.podUid, podName: agent.podName })
+      wake(agent)
+    },
+  }
+}

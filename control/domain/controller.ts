@@ -1,0 +1,192 @@
+// Carries deployments to the cluster and what became of them back. One pass a change, never two of one app at once:
+//   1 read the row and the view   2 take up what was changed in the cluster   3 write the target, pods first
+//   4 apply the rest of the spec  5 judge, and record what is new
+// A pass can be repeated from any point, so a crash or a lost connection costs nothing but time.
+
+import { findArtifactOf } from './artifacts.ts'
+import { eventOf, newDigest } from './deployments.ts'
+import { ControlError } from './errors.ts'
+import { deadlineOf, type Judgement, judge } from './judge.ts'
+import type { AppName, CurrentStatus, Deployment } from './model.ts'
+import { createPasses } from './passes.ts'
+import type { AppRef, AppView, Cluster, Store, TargetAnnotations } from './ports.ts'
+import { isSameTarget, readDigest, selfTargetOf } from './target.ts'
+
+export interface ControllerLog {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void
+}
+
+export interface ControllerMetrics {
+  /** A deployment's status changed. */
+  transition(to: CurrentStatus): void
+  /** Seconds from a new digest to healthy. */
+  timeToRunning(seconds: number): void
+  /** Seconds from a new digest to the last write of its annotations. */
+  propagated(seconds: number): void
+}
+
+export interface ControllerOptions {
+  readonly store: Store
+  readonly cluster: Cluster
+  readonly publicUrl: string
+  readonly syncTimeoutMs: number
+  readonly log: ControllerLog
+  readonly metrics: ControllerMetrics
+}
+
+export interface Controller {
+  readonly name: string
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** Something about this app in this namespace changed. */
+  wake(ref: AppRef): void
+  /** An artifact of the app came, which one of its deployments may wait for. */
+  wakeApp(app: AppName): void
+}
+
+const podsAtOnce = 16
+const kubectl = 'kubectl'
+
+export function createController(options: ControllerOptions): Controller {
+  const { store, cluster, publicUrl, syncTimeoutMs, log, metrics } = options
+  const passes = createPasses(pass, (ref, err, retryMs) => {
+    const { app, namespace } = ref
+    log.warn({ app, namespace, err, retryMs }, 'a pass over the deployment failed and is repeated')
+  })
+
+  async function pass(ref: AppRef): Promise<void> {
+    // 1
+    const row = await store.findLive(ref.namespace, ref.app)
+    if (row === undefined) return
+    const view = cluster.view(ref)
+    // 2
+    const taken = await takeUp(row, view)
+    if (taken === undefined) return wake(ref)
+    if (isFailure(taken)) return settle(row, taken, ref)
+    // 3 and 4
+    const written = await write(taken, view)
+    if (written === undefined) return wake(ref)
+    if (isFailure(written)) return settle(taken, written, ref)
+    // 5
+    const reports = await store.listReports(written.id)
+    const judgement = judge({ deployment: written, view: cluster.view(ref), reports, now: new Date(), syncTimeoutMs })
+    await settle(written, judgement, ref)
+    if (view !== undefined && reports.some((one) => !view.pods.some(({ uid }) => uid === one.podUid)))
+      await store.keepReports(
+        written.id,
+        view.pods.map(({ uid }) => uid),
+      )
+  }
+
+  /** The annotation is the authority, and so is the scale: what was changed there is recorded and followed. Undefined where the row changed meanwhile. */
+  async function takeUp(row: Deployment, view: AppView | undefined): Promise<Deployment | Judgement | undefined> {
+    if (!row.isApplied || view === undefined) return row
+    let now: Deployment | undefined = row
+    if (view.replicas !== row.replicas) {
+      const event = {
+        ...eventOf('update', kubectl, null, null),
+        message: `replicas ${row.replicas} -> ${view.replicas}`,
+      }
+      now = await store.changeDeployment(row.id, row.version, { replicas: view.replicas }, event)
+    }
+    if (now === undefined || view.target.digest === now.digest) return now
+    const digest = readDigest(view.target.digest)
+    if (digest === undefined)
+      return failure(
+        'target',
+        `the annotation says ${JSON.stringify(view.target.digest?.slice(0, 100) ?? null)}: write the digest of an artifact`,
+      )
+    try {
+      await findArtifactOf(store, row.app, digest)
+    } catch (error) {
+      if (error instanceof ControlError && ['unknown_artifact', 'foreign_artifact'].includes(error.code))
+        return failure(error.code, error.message)
+      throw error
+    }
+    log.info({ app: row.app, namespace: row.namespace, digest }, 'the annotation was changed in the cluster')
+    const change = { ...newDigest(digest), desiredStatus: 'active' as const }
+    return store.changeDeployment(now.id, now.version, change, eventOf('rollout', kubectl, now.digest, digest))
+  }
+
+  /** Brings row and annotations to the cluster. Undefined where the row changed meanwhile. */
+  async function write(row: Deployment, view: AppView | undefined): Promise<Deployment | Judgement | undefined> {
+    if (row.isApplied && view === undefined) return row
+    const target = selfTargetOf(await findArtifactOf(store, row.app, row.digest), publicUrl)
+    try {
+      const wrote = view === undefined ? false : await writeTarget(row, view, target)
+      if (!row.isApplied) await cluster.apply(row, target)
+      if (wrote || !row.isApplied) metrics.propagated((Date.now() - row.digestAt.getTime()) / 1000)
+    } catch (error) {
+      if (error instanceof ControlError && error.code === 'cluster_refused') return failure(error.code, error.message)
+      throw error
+    }
+    if (row.isApplied) return row
+    const currentStatus = row.currentStatus === 'pending' ? 'syncing' : row.currentStatus
+    return store.changeDeployment(row.id, row.version, { isApplied: true, currentStatus }, null)
+  }
+
+  /** The app's own annotations first: a pod born in this moment asks for what they say. */
+  async function writeTarget(row: Deployment, view: AppView, target: TargetAnnotations): Promise<boolean> {
+    const isTemplateBehind = !row.devHot && !isSameTarget(view.templateTarget, target)
+    const isBehind = isTemplateBehind || !isSameTarget(view.target, target)
+    if (isBehind) await cluster.setTarget(row, target, row.devHot)
+    const behind = row.devHot ? view.pods.filter((pod) => !pod.isTerminating && !isSameTarget(pod.target, target)) : []
+    for (let at = 0; at < behind.length; at += podsAtOnce)
+      await Promise.all(behind.slice(at, at + podsAtOnce).map((pod) => cluster.annotatePod(row, pod.name, target)))
+    return isBehind || behind.length > 0
+  }
+
+  async function settle(row: Deployment, { status, reason, message }: Judgement, ref: AppRef): Promise<void> {
+    const isSame = row.currentStatus === status && row.failureReason === reason
+    // Only the words differ, as with each retry of the same download: not worth a row each.
+    if (isSame) return scheduleTimeout(row)
+    const recovered = row.currentStatus === 'failed' && status === 'healthy' ? 'recovered' : null
+    const event = { ...eventOf('status', 'control', null, row.digest), status, reason, message: message ?? recovered }
+    const change = { currentStatus: status, failureReason: reason, failureMessage: message }
+    const written = await store.changeDeployment(row.id, row.version, change, event)
+    if (written === undefined) return wake(ref)
+    metrics.transition(status)
+    if (status === 'healthy' && row.currentStatus !== 'healthy')
+      metrics.timeToRunning((Date.now() - row.digestAt.getTime()) / 1000)
+    const { app, namespace, digest } = row
+    log.info({ app, namespace, digest, status, reason }, `the deployment is ${status}`)
+    scheduleTimeout(written)
+  }
+
+  function scheduleTimeout(row: Deployment): void {
+    const deadline = deadlineOf(row, cluster.view(row) !== undefined, syncTimeoutMs)
+    if (deadline !== undefined) passes.at(row, deadline + 10)
+  }
+
+  async function wakeAll(app: AppName): Promise<void> {
+    for (const row of await store.listLive()) if (row.app === app && row.currentStatus === 'failed') wake(row)
+  }
+
+  function wake(ref: AppRef): void {
+    passes.wake({ namespace: ref.namespace, app: ref.app })
+  }
+
+  return {
+    name: 'controller',
+    async start() {
+      await cluster.start(wake)
+      for (const row of await store.listLive()) wake(row)
+    },
+    async stop() {
+      await cluster.stop()
+      await passes.stop()
+    },
+    wake,
+    wakeApp: (app) =>
+      void wakeAll(app).catch((err: unknown) => log.warn({ app, err }, 'its deployments could not be looked at')),
+  }
+}
+
+function failure(reason: string, message: string): Judgement {
+  return { status: 'failed', reason, message }
+}
+
+function isFailure(value: Deployment | Judgement): value is Judgement {
+  return 'status' in value
+}

@@ -1,0 +1,47 @@
+// The domain, brought together: what http/ asks, and the controller that main.ts runs.
+import { createHash } from 'node:crypto'
+import { createAgents } from './agents.ts'
+import { createApps } from './apps.ts'
+import { type ArtifactPolicy, createArtifacts } from './artifacts.ts'
+import { type Controller, type ControllerOptions, createController } from './controller.ts'
+import { createDeployments } from './deployments.ts'
+import { ControlError } from './errors.ts'
+import type { Blobs, Cluster, Store } from './ports.ts'
+import type { Services } from './services.ts'
+
+export interface DomainOptions extends ControllerOptions, ArtifactPolicy {
+  readonly blobs: Blobs
+}
+
+export function createDomain(options: DomainOptions): { readonly services: Services; readonly controller: Controller } {
+  const { store, cluster, blobs, publicUrl } = options
+  const controller = createController(options)
+  return {
+    controller,
+    services: {
+      apps: createApps(store),
+      artifacts: createArtifacts(store, blobs, options, controller.wakeApp),
+      deployments: createDeployments(store, cluster, controller.wake),
+      agents: createAgents(store, cluster, publicUrl, controller.wake),
+      authenticate: (token) => authenticate(store, cluster, token),
+      faults: () => faultsOf(store, cluster),
+    },
+  }
+}
+
+/** A token of the table, or a pod's: a JSON Web Token has three parts (RFC 7519), and ours never do. */
+async function authenticate(store: Store, cluster: Cluster, token: string) {
+  const known = await store.findToken(createHash('sha256').update(token).digest('hex'))
+  if (known !== undefined) return known
+  return token.split('.').length === 3 ? cluster.identify(token) : undefined
+}
+
+async function faultsOf(store: Store, cluster: Cluster): Promise<readonly string[]> {
+  const faults: string[] = []
+  await store.ping().catch((error: unknown) => {
+    faults.push(error instanceof ControlError ? error.message : 'the database does not answer')
+  })
+  const fault = cluster.fault()
+  if (fault !== null) faults.push(fault)
+  return faults
+}

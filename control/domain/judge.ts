@@ -1,0 +1,77 @@
+// From what the cluster shows and what the pods say to a deployment's status. Pure, so that each row can be tested.
+import { hexOf } from '@aether/contract/digest'
+import type { CurrentStatus, Deployment, Report } from './model.ts'
+import type { AppView } from './ports.ts'
+
+export interface Judgement {
+  readonly status: CurrentStatus
+  /** Null unless `status` is failed. */
+  readonly reason: string | null
+  readonly message: string | null
+}
+
+export interface Evidence {
+  readonly deployment: Deployment
+  /** Undefined where the cluster has no such app. */
+  readonly view: AppView | undefined
+  readonly reports: readonly Report[]
+  readonly now: Date
+  readonly syncTimeoutMs: number
+}
+
+/** Within this time after a write, an app that the cluster does not show may be one that it does not show yet. */
+export const appliedSeenMs = 10_000
+
+/** What is certain comes first: a fault of the newest target before the faults of pods, and those before a time that ran out. */
+export function judge({ deployment, view, reports, now, syncTimeoutMs }: Evidence): Judgement {
+  if (!deployment.isApplied) return going(deployment.currentStatus === 'pending' ? 'pending' : 'syncing')
+  // The watch tells of what was just applied a moment later.
+  if (view === undefined && now.getTime() - deployment.updatedAt.getTime() < appliedSeenMs) return going('syncing')
+  if (view === undefined)
+    return failed('deployment_gone', 'its Deployment is no longer in the cluster: deploy again, or stop it here too')
+  const pods = view.pods.filter((pod) => !pod.isTerminating)
+  const byPod = new Map(reports.map((report) => [report.podUid, report]))
+
+  for (const pod of pods) {
+    const report = byPod.get(pod.uid)
+    if (report?.digest === deployment.digest && report.outcome === 'fail')
+      return failed(report.reason ?? 'internal', `pod ${pod.name}: ${report.message ?? 'no message'}`)
+  }
+  for (const pod of pods)
+    if (pod.fault !== null) return failed(pod.fault.reason, `pod ${pod.name}: ${pod.fault.message}`)
+  if (view.fault !== null) return failed(view.fault.reason, view.fault.message)
+
+  const lacking = pods.flatMap((pod) => {
+    const serves = byPod.get(pod.uid)?.serving
+    if (serves !== deployment.digest) return `${pod.name} serves ${serves ? hexOf(serves).slice(0, 12) : 'nothing yet'}`
+    return pod.isReady ? [] : `${pod.name} is not ready`
+  })
+  if (lacking.length === 0 && pods.length === view.replicas && view.isRolledOut) return going('healthy')
+
+  const since = Math.max(deployment.digestAt.getTime(), syncingSince(deployment, now))
+  if (now.getTime() - since < syncTimeoutMs) return going('syncing')
+  // Once it failed it stays so until something changes, not only until somebody looks again.
+  const seen = lacking.length > 0 ? lacking.slice(0, 5).join('; ') : `${pods.length} of ${view.replicas} pods are there`
+  return failed('timeout', `not all pods serve it after ${Math.round(syncTimeoutMs / 1000)} s: ${seen}`)
+}
+
+/** When it may fail by time alone; undefined where time changes nothing. */
+export function deadlineOf(deployment: Deployment, isSeen: boolean, syncTimeoutMs: number): number | undefined {
+  if (deployment.currentStatus !== 'syncing') return undefined
+  if (!isSeen) return deployment.updatedAt.getTime() + appliedSeenMs
+  return Math.max(deployment.digestAt.getTime(), deployment.lastTransitionAt.getTime()) + syncTimeoutMs
+}
+
+/** A deployment that was healthy until now has all its time before it; one that failed by time has none. */
+function syncingSince({ currentStatus, failureReason, lastTransitionAt }: Deployment, now: Date): number {
+  if (currentStatus === 'syncing') return lastTransitionAt.getTime()
+  return currentStatus === 'failed' && failureReason === 'timeout' ? 0 : now.getTime()
+}
+
+function going(status: CurrentStatus): Judgement {
+  return { status, reason: null, message: null }
+}
+
+function failed(reason: string, message: string): Judgement {
+  return { status: 'failed', reason, message: message.slice(0, 1000) }
+}

@@ -1,0 +1,103 @@
+// Passes over apps: one at a time for each app, a few apps at once, repeated with backoff where one fails.
+import type { AppRef } from './ports.ts'
+
+export interface Passes {
+  /** A pass will begin after this call, whatever is under way. */
+  wake(ref: AppRef): void
+  /** A pass at a time of the wall clock, in milliseconds; the last call for an app counts. */
+  at(ref: AppRef, when: number): void
+  /** Begins no pass any more and waits for those under way. */
+  stop(): Promise<void>
+}
+
+interface Work {
+  readonly ref: AppRef
+  isRunning: boolean
+  isWanted: boolean
+  failures: number
+  timer: NodeJS.Timeout | undefined
+}
+
+const mostAtOnce = 8
+const firstRetryMs = 250
+const longestRetryMs = 30_000
+// setTimeout takes no longer one.
+const longestTimerMs = 2 ** 31 - 1
+
+export function createPasses(
+  pass: (ref: AppRef) => Promise<void>,
+  failed: (ref: AppRef, error: unknown, retryMs: number) => void,
+): Passes {
+  const all = new Map<string, Work>()
+  const waiting: Work[] = []
+  const running = new Set<Promise<void>>()
+  let isStopped = false
+
+  function workOf(ref: AppRef): Work {
+    const key = `${ref.namespace}/${ref.app}`
+    const known = all.get(key)
+    if (known !== undefined) return known
+    const work = { ref, isRunning: false, isWanted: false, failures: 0, timer: undefined }
+    all.set(key, work)
+    return work
+  }
+  function want(work: Work): void {
+    if (isStopped || work.isWanted) return
+    work.isWanted = true
+    waiting.push(work)
+    begin()
+  }
+  function begin(): void {
+    for (let at = 0; at < waiting.length && running.size < mostAtOnce && !isStopped; ) {
+      const work = waiting[at]
+      if (work === undefined || work.isRunning) at++
+      else {
+        waiting.splice(at, 1)
+        const one = run(work).finally(() => {
+          running.delete(one)
+          begin()
+        })
+        running.add(one)
+      }
+    }
+  }
+  async function run(work: Work): Promise<void> {
+    work.isRunning = true
+    work.isWanted = false
+    try {
+      await pass(work.ref)
+      work.failures = 0
+    } catch (error) {
+      const limit = Math.min(longestRetryMs, firstRetryMs * 2 ** work.failures++)
+      const retryMs = Math.round(limit * (0.5 + Math.random() / 2))
+      failed(work.ref, error, retryMs)
+      later(work, retryMs)
+    } finally {
+      work.isRunning = false
+      // What never fails, waits for nothing and is wanted by nobody is forgotten.
+      if (!work.isWanted && work.timer === undefined) all.delete(`${work.ref.namespace}/${work.ref.app}`)
+    }
+  }
+  function later(work: Work, ms: number): void {
+    clearTimeout(work.timer)
+    if (isStopped) return
+    work.timer = setTimeout(
+      () => {
+        work.timer = undefined
+        want(work)
+      },
+      Math.min(longestTimerMs, Math.max(0, ms)),
+    )
+  }
+
+  return {
+    wake: (ref) => want(workOf(ref)),
+    at: (ref, when) => later(workOf({ namespace: ref.namespace, app: ref.app }), when - Date.now()),
+    async stop() {
+      isStopped = true
+      for (const { timer } of all.values()) clearTimeout(timer)
+      waiting.length = 0
+      await Promise.all(running)
+    },
+  }
+}

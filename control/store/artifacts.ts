@@ -1,0 +1,63 @@
+// What was uploaded, app by app: two apps may have the same artifact, and each has its own row.
+import type { Artifact } from '../domain/model.ts'
+import type { Store } from '../domain/ports.ts'
+import { keyAfter, pageOf, sequencePattern } from './cursor.ts'
+import type { Database } from './database.ts'
+import { allOf, bounded, firstOf, onlyOf, type Row } from './rows.ts'
+
+export function createArtifacts(
+  database: Database,
+): Pick<Store, 'addArtifact' | 'findArtifact' | 'appsOf' | 'listArtifacts'> {
+  return {
+    addArtifact: ({ app, digest, bytes, signature, keyId, commit, uploadedBy }) =>
+      database.transaction(async (query) => {
+        const made = await query(
+          `INSERT INTO artifacts (app, digest, bytes, signature, key_id, commit, uploaded_by)
+           VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING *`,
+          [app, digest, bytes, signature, keyId, bounded(commit), bounded(uploadedBy)],
+        )
+        if (made.length > 0) return { artifact: onlyOf(made, artifactOf), isNew: true }
+        const kept =
+          signature === null
+            ? await query('SELECT * FROM artifacts WHERE app = $1 AND digest = $2', [app, digest])
+            : await query(
+                'UPDATE artifacts SET signature = $3, key_id = $4 WHERE app = $1 AND digest = $2 RETURNING *',
+                [app, digest, signature, keyId],
+              )
+        return { artifact: onlyOf(kept, artifactOf), isNew: false }
+      }),
+
+    async findArtifact(app, digest) {
+      const rows = await database.read('SELECT * FROM artifacts WHERE app = $1 AND digest = $2', [app, digest])
+      return firstOf(rows, artifactOf)
+    },
+
+    async appsOf(digest) {
+      const rows = await database.read('SELECT app FROM artifacts WHERE digest = $1 ORDER BY app COLLATE "C"', [digest])
+      return allOf(rows, (row) => row.text('app'))
+    },
+
+    async listArtifacts({ app }, page) {
+      const rows = await database.read(
+        `SELECT * FROM artifacts
+         WHERE ($1::text IS NULL OR app = $1) AND ($2::bigint IS NULL OR seq < $2)
+         ORDER BY seq DESC LIMIT $3`,
+        [app, keyAfter(page, sequencePattern), page.limit + 1],
+      )
+      return pageOf(rows, page, 'seq', artifactOf)
+    },
+  }
+}
+
+function artifactOf(row: Row): Artifact {
+  return {
+    app: row.text('app'),
+    digest: row.digest('digest'),
+    bytes: row.count('bytes'),
+    signature: row.textOrNull('signature'),
+    keyId: row.textOrNull('key_id'),
+    commit: row.textOrNull('commit'),
+    uploadedBy: row.text('uploaded_by'),
+    createdAt: row.time('created_at'),
+  }
+}
