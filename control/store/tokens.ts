@@ -64,5 +64,5 @@ function principalOf(row: Row): Principal {
   if (row.oneOf('source', ['configuration', 'agent']) === 'configuration')
     return { kind: 'user', user: row.text('user_name'), role: row.oneOf('role', roles) }
   const [namespace, app] = [row.text('namespace'), row.text('app')]
-  return { kind: 'agent', app, namespace, podUid: `local/${namespace}/${app}`, podName: app }
+  return { kind: 'agent', app, namespace, podUid: `local:${namespace}/${app}`, podName: app }
 }
