@@ -150,8 +150,8 @@ export interface AppView {
 }
 
 /**
- * Throws ControlError `cluster_unavailable` or `cluster_refused`. What apply, setTarget and annotatePod wrote is in view()
- * when they resolve: a view from before it would look like a change that somebody else made.
+ * Throws ControlError `cluster_unavailable` or `cluster_refused`. What apply and setTarget wrote is in view() when they
+ * resolve: a view from before it would look like a change that somebody else made.
  */
 export interface Cluster {
   /** Makes or updates the app's objects; never touches the target of an app that is there. `first` is the target of one that is not. */
