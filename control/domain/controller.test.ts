@@ -64,7 +64,7 @@ async function createWorld(t: Test, store: Store, { syncTimeoutMs = 60_000 } = {
       log,
       metrics: createAppMetrics(createRegistry(), store, log),
     })
-    void controller.start()
+    controller.start()
     return { services, controller }
   }
   let running = start()
