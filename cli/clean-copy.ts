@@ -46,7 +46,7 @@ export async function copyClean(
     .add(own)
   // What was installed is taken as it is: a default name in there belongs to a package.
   const moduleRules = newRules().add(own)
-  const isIgnored = (path: string) => (/(^|\/)node_modules\//.test(path) ? moduleRules : rules).ignores(path)
+  const isIgnored = (path: string) => (/(?:^|\/)node_modules\/./.test(path) ? moduleRules : rules).ignores(path)
   const copy = async (folder: string): Promise<void> => {
     for (const entry of await readdir(join(from, folder), { withFileTypes: true })) {
       signal.throwIfAborted()

@@ -32,6 +32,7 @@ export const deploy: CommandDefinition = {
     ['--ready-path <path>', 'path that answers 2xx when the app is ready'],
     ['--env <NAME=VALUE...>', 'variable for the app (may be repeated); replaces those of the deploy before'],
     ['--dev-hot', 'replace the release in the live pods'],
+    ['--no-dev-hot', 'make new pods, whatever .aether.json says'],
     ['--dry-run', 'pack, and say what would happen'],
     ['--timeout <seconds>', 'longest wait for the release to serve (default: 300)'],
     ...packFlags,

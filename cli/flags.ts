@@ -5,6 +5,8 @@ export interface Flags {
   text(name: string): string | undefined
   count(name: string, range: { readonly min: number; readonly max: number }): number | undefined
   isSet(name: string): boolean
+  /** False for `--no-<name>`, undefined where neither was typed. */
+  choice(name: string): boolean | undefined
   list(name: string): readonly string[]
 }
 
@@ -28,6 +30,10 @@ export function createFlags(options: Readonly<Record<string, unknown>>): Flags {
       throw wrongFlag(name, value, `a whole number from ${min} to ${max}`)
     },
     isSet: (name) => options[camelCase(name)] === true,
+    choice(name) {
+      const value = options[camelCase(name)]
+      return typeof value === 'boolean' ? value : undefined
+    },
     list(name) {
       const value = options[camelCase(name)]
       return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []

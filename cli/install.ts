@@ -4,7 +4,7 @@ import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, Failure } from './failure.ts'
 import type { Project } from './project.ts'
-import { lastLines, runProgram } from './run-program.ts'
+import { runProgram } from './run-program.ts'
 import type { Env } from './settings.ts'
 
 export interface InstallOptions {
@@ -53,9 +53,15 @@ export async function installModules(project: Project, copy: string, options: In
   await forgetNpmrc()
   if (exitCode !== 0)
     throw new Failure('runtime', `npm ${args.slice(0, 3).join(' ')} failed with exit code ${exitCode ?? 'none'}`, {
-      detail: lastLines(lines.join('\n')),
+      detail: withoutUsage(lines).slice(-20),
       next: `see whether it works by itself: cd ${project.folder} && npm ${command.join(' ')} --omit=dev`,
     })
+}
+
+/** Where the lockfile does not fit, npm says why and then shows a page of its help. */
+function withoutUsage(lines: readonly string[]): readonly string[] {
+  const usage = lines.findIndex((line) => /^npm error (?:Clean install a project|Usage:)/.test(line))
+  return usage === -1 ? lines : lines.slice(0, usage).filter((line) => line !== 'npm error')
 }
 
 /** npm needs the app's .npmrc for its registry; it may hold a token, so it does not stay. */

@@ -9,8 +9,18 @@ process.exitCode = await runCommand({
   stdout: process.stdout,
   stderr: process.stderr,
   onSignal(interrupt) {
-    process.once('SIGINT', () => interrupt(130))
-    process.once('SIGTERM', () => interrupt(143))
+    // Listeners that stay: while a child runs, execa's own would end us before the clean-up where it is the only one left.
+    for (const [signal, exitCode] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+    ] as const) {
+      let isSecond = false
+      process.on(signal, () => {
+        if (isSecond) process.exit(exitCode)
+        isSecond = true
+        interrupt(exitCode)
+      })
+    }
     // As in `aether logs -f | head`.
     process.stdout.on('error', () => interrupt(141))
   },

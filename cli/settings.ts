@@ -82,7 +82,7 @@ export async function loadSettings(
     environment: labelOrNone(flag('environment') ?? of(project.environment, projectPath), 'environment'),
     readyPath: readyPath(flag('ready-path') ?? of(project.readyPath, projectPath)),
     port: of(flags.count('port', portRange), '--port') ?? port(of(project.port, projectPath)),
-    devHot: flags.isSet('dev-hot') || (project.devHot ?? false),
+    devHot: flags.choice('dev-hot') ?? project.devHot ?? false,
   }
   refuseLeak(settings, of(user.url, userPath), userPath, projectPath)
   return Object.freeze(settings)

@@ -15,13 +15,15 @@ export interface Wait {
   readonly signal: AbortSignal
 }
 
-const intervalMs = 250
+/** Between two questions: most releases serve within a second, and a slow one is not asked for often. */
+const firstPauseMs = 50
+const longestPauseMs = 500
 
 export async function waitUntilServing(control: Control, wait: Wait): Promise<void> {
   const { id, app, digest, output, signal } = wait
   const until = performance.now() + wait.timeoutMs
   const next = `aether status ${app} shows its pods, aether logs ${app} what they wrote`
-  for (;;) {
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 1.1)) {
     const { deployment, pods } = (await control.viewDeployment(id)).value
     if (deployment.desiredStatus === 'stopped')
       throw new Failure('failed', `${app} was stopped meanwhile`, { next: 'deploy it again' })
@@ -49,6 +51,6 @@ export async function waitUntilServing(control: Control, wait: Wait): Promise<vo
         },
       )
     output.transient(`${state} ...`)
-    await sleep(intervalMs, undefined, { signal })
+    await sleep(pauseMs, undefined, { signal })
   }
 }

@@ -10,6 +10,7 @@ import { createAppMetrics } from './app-metrics.ts'
 import { createFolderBlobs } from './blobs/folder.ts'
 import { loadConfig } from './config.ts'
 import { createDomain } from './domain/create-services.ts'
+import { ControlError } from './domain/errors.ts'
 import { buildApp } from './http/app.ts'
 import { createListener } from './http/listen.ts'
 import { openCluster } from './open-cluster.ts'
@@ -17,27 +18,31 @@ import about from './package.json' with { type: 'json' }
 import { openStore } from './store/open.ts'
 import { createTokens } from './tokens.ts'
 
-await runCommand('control', async () => {
-  process.umask(0o077) // what is kept here is nobody else's
-  const config = loadConfig(process.argv.slice(2), process.env)
-  const log = createLog('control', config.logLevel)
-  for (const warning of config.warnings) log.warn({}, warning)
-  const registry = createRegistry()
-  setBuildInfo(registry, metrics.buildInfo, 'control')
-  const store = await openStore({ databaseUrl: config.databaseUrl, dataFolder: config.dataDir })
-  const blobs = createFolderBlobs(join(config.dataDir, 'artifacts'))
-  const cluster = await openCluster(config, store, log)
-  const counts = createAppMetrics(registry, store, log)
-  const { services, controller } = createDomain({ ...config, store, blobs, cluster, log, metrics: counts })
-  const { version } = about
-  const app = await buildApp({ ...config, services, audit: store.audit, registry, log, version })
-  const parts = [
-    { name: 'store', start: () => {}, stop: () => store.close() },
-    { name: 'artifacts', start: () => blobs.recover(), stop: () => {} },
-    createTokens(config, store, log),
-    controller,
-    createListener(app, { ...config, log }),
-  ]
-  await runParts(parts, log)
-  return exitCodes.ok
-})
+await runCommand(
+  'control',
+  async () => {
+    process.umask(0o077) // what is kept here is nobody else's
+    const config = loadConfig(process.argv.slice(2), process.env)
+    const log = createLog('control', config.logLevel)
+    for (const warning of config.warnings) log.warn({}, warning)
+    const registry = createRegistry()
+    setBuildInfo(registry, metrics.buildInfo, 'control')
+    const store = await openStore({ databaseUrl: config.databaseUrl, dataFolder: config.dataDir })
+    const blobs = createFolderBlobs(join(config.dataDir, 'artifacts'))
+    const cluster = await openCluster(config, store, log)
+    const counts = createAppMetrics(registry, store, log)
+    const { services, controller } = createDomain({ ...config, store, blobs, cluster, log, metrics: counts })
+    const { version } = about
+    const app = await buildApp({ ...config, services, audit: store.audit, registry, log, version })
+    const parts = [
+      { name: 'store', start: () => {}, stop: () => store.close() },
+      { name: 'artifacts', start: () => blobs.recover(), stop: () => {} },
+      createTokens(config, store, log),
+      controller,
+      createListener(app, { ...config, log }),
+    ]
+    await runParts(parts, log)
+    return exitCodes.ok
+  },
+  (error) => error instanceof ControlError,
+)

@@ -2,6 +2,7 @@
 // meanwhile. Nothing is asserted about time: the table is the result.
 import { hexOf } from '@aether/contract/digest'
 import type { Test } from 'tap'
+import { loadConfig } from './kit/config.ts'
 import { deployHello, type Mode } from './kit/deploy.ts'
 import { awaitMarker, type Pod, readMarkers, readyPods } from './kit/pods.ts'
 import { annotationsOf, packRelease, type Release } from './kit/releases.ts'
@@ -11,10 +12,10 @@ import type { Scenario } from './kit/scenario.ts'
 import type { Measured } from './kit/tools/protocol.ts'
 import { patienceMs } from './kit/until.ts'
 
-const refreshes = 20
+const { latencyRefreshes: refreshes } = loadConfig()
 const readinessPeriodMs = 1000
 const minRefreshIntervalMs = 2000
-const limitMs = 600_000
+const limitMs = 120_000 + 2 * refreshes * 20_000
 
 for (const mode of ['watch', 'file'] as const)
   await runScenario(

@@ -3,8 +3,12 @@ import { exitCodes } from '@aether/contract/exit-codes'
 import { ReasonError, reasons } from '@aether/contract/reasons'
 import { ConfigError, HelpAsked } from './config.ts'
 
-/** Runs `main` and ends the process with the code it answers. */
-export async function runCommand(name: string, main: () => Promise<number>): Promise<never> {
+/** Runs `main` and ends the process with the code it answers. `isPlain` knows errors whose message says it all. */
+export async function runCommand(
+  name: string,
+  main: () => Promise<number>,
+  isPlain: (error: unknown) => boolean = () => false,
+): Promise<never> {
   try {
     process.exit(await main())
   } catch (error) {
@@ -12,15 +16,20 @@ export async function runCommand(name: string, main: () => Promise<number>): Pro
       process.stdout.write(error.text)
       process.exit(exitCodes.ok)
     }
-    const fault = describe(error)
+    const fault = describe(error, isPlain)
     process.stderr.write(`${name}: ${fault.text}\n`)
     process.exit(fault.code)
   }
 }
 
-function describe(error: unknown): { readonly text: string; readonly code: number } {
+function describe(
+  error: unknown,
+  isPlain: (error: unknown) => boolean,
+): { readonly text: string; readonly code: number } {
   if (error instanceof ConfigError) return { text: error.message, code: exitCodes.usage }
   if (error instanceof ReasonError) return { text: error.message, code: reasons[error.reason].exitCode }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return { text, code: exitCodes.failed }
+  if (!(error instanceof Error)) return { text: String(error), code: exitCodes.failed }
+  // The system's own errors name the call and the path or address: a port that is taken, a folder that is somebody else's.
+  const isSaid = isPlain(error) || 'syscall' in error
+  return { text: isSaid ? error.message : (error.stack ?? error.message), code: exitCodes.failed }
 }

@@ -24,6 +24,10 @@ export interface AppCache {
   /** Milliseconds since the watch that is silent for longest was heard of. */
   silentMs(): number
   view(ref: AppRef): AppView | undefined
+  /** Takes a Deployment as the API server answered a write of ours: the watch shows it a moment later, or much later. */
+  showDeployment(object: unknown): void
+  /** Of the Deployment as it is shown, where it has this digest. */
+  versionWith(ref: AppRef, digest: string): string | undefined
   pod(uid: string): ObservedPod | undefined
   /** A pod of this app, by its name. */
   podNamed(ref: AppRef, name: string): ObservedPod | undefined
@@ -118,6 +122,14 @@ export function createAppCache({ api, namespace, log, times }: AppCacheOptions):
         fault,
         pods: owned.flatMap((one) => one.pods),
       }
+    },
+    showDeployment(object) {
+      const observed = observeDeployment(object)
+      if (observed !== undefined) deployments.put(observed)
+    },
+    versionWith(ref, digest) {
+      const deployment = deployments.find(ref.namespace, ref.app)
+      return deployment?.target.digest === digest ? deployment.resourceVersion : undefined
     },
     pod: (uid) => pods.get(uid),
     podNamed(ref, name) {

@@ -1,6 +1,7 @@
 // Writes an app into the cluster and takes it away. What `aether-control` applies holds no target; the target is written
 // by `aether-target` with merge patches, so that neither ever takes back or overwrites what the other wrote.
 import { annotations } from '@aether/contract/annotations'
+import { ControlError } from '../domain/errors.ts'
 import type { DeploymentSpec } from '../domain/model.ts'
 import type { AppRef, TargetAnnotations } from '../domain/ports.ts'
 import { type ApiServer, ApiServerError, applyPatch, mergePatch } from './api-server.ts'
@@ -18,13 +19,21 @@ import {
 import { targetOf } from './observed.ts'
 import type { PodOptions } from './pod-spec.ts'
 
-/** Each throws ApiServerError. */
+/** Each throws ApiServerError. apply and setTarget answer the Deployment as it is then. */
 export interface AppWriter {
-  apply(spec: DeploymentSpec, first: TargetAnnotations): Promise<void>
-  setTarget(ref: AppRef, target: TargetAnnotations, devHot: boolean): Promise<void>
+  apply(spec: DeploymentSpec, first: TargetAnnotations): Promise<unknown>
+  /** Throws ControlError `changed_meanwhile` where the digest is no longer that of `over`. */
+  setTarget(ref: AppRef, target: TargetAnnotations, devHot: boolean, over?: Over): Promise<unknown>
   /** Does nothing where that pod is gone. */
   annotatePod(pod: PodId, target: TargetAnnotations): Promise<void>
   remove(ref: AppRef): Promise<void>
+}
+
+/** What a target replaces. */
+export interface Over {
+  readonly digest: string
+  /** A version of the Deployment that has this digest; undefined where none is known. */
+  readonly version: string | undefined
 }
 
 export interface PodId {
@@ -33,6 +42,7 @@ export interface PodId {
   readonly uid: string
 }
 
+const mostConflicts = 5
 const metadataOnly = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io'
 
 export function createAppWriter(api: ApiServer, options: PodOptions): AppWriter {
@@ -47,12 +57,12 @@ export function createAppWriter(api: ApiServer, options: PodOptions): AppWriter 
   }
 
   /** Takes over nothing that somebody else made under the name. */
-  async function put({ resource, name, body }: AppObject, namespace: string, before: unknown): Promise<void> {
+  async function put({ resource, name, body }: AppObject, namespace: string, before: unknown): Promise<unknown> {
     if (before !== undefined) refuseForeign(before, resource, name)
     const uid = textAt(before, 'metadata', 'uid')
     // Of what is there all fields of ours are ours again; what is not there has no fields to fight about.
     const query = new URLSearchParams({ fieldManager: controlManager, force: String(before !== undefined) })
-    await api.send({
+    return api.send({
       method: 'PATCH',
       path: `${objectPath(resource, namespace, name)}?${query.toString()}`,
       contentType: applyPatch,
@@ -60,20 +70,36 @@ export function createAppWriter(api: ApiServer, options: PodOptions): AppWriter 
     })
   }
 
-  async function patchDeployment({ namespace, app }: AppRef, body: object): Promise<void> {
+  async function patchDeployment({ namespace, app }: AppRef, body: object): Promise<unknown> {
     const query = new URLSearchParams({ fieldManager: targetManager })
     const path = `${objectPath('deployments', namespace, app)}?${query.toString()}`
-    await api.send({ method: 'PATCH', path, contentType: mergePatch, body })
+    return api.send({ method: 'PATCH', path, contentType: mergePatch, body })
   }
 
-  async function setTarget(ref: AppRef, target: TargetAnnotations, devHot: boolean): Promise<void> {
+  async function setTarget(ref: AppRef, target: TargetAnnotations, devHot: boolean, over?: Over): Promise<unknown> {
     // A pod of an app in place asks control at its birth: a digest in the template would be an older answer, and
     // changing it would make new pods.
     const ofTemplate = annotationsOf(devHot ? none : target)
-    await patchDeployment(ref, {
-      metadata: { annotations: annotationsOf(target) },
-      spec: { template: { metadata: { annotations: ofTemplate } } },
-    })
+    const write = async (resourceVersion: string | undefined) =>
+      patchDeployment(ref, {
+        metadata: { annotations: annotationsOf(target), ...(resourceVersion === undefined ? {} : { resourceVersion }) },
+        spec: { template: { metadata: { annotations: ofTemplate } } },
+      })
+    if (over === undefined) return write(undefined)
+    // The version also grows with each change of status, so a conflict asks what became of the digest.
+    let { version } = over
+    for (let conflicts = 0; ; conflicts++) {
+      try {
+        if (version !== undefined) return await write(version)
+      } catch (error) {
+        if (!(error instanceof ApiServerError) || error.status !== 409 || conflicts >= mostConflicts) throw error
+      }
+      const now = await find('deployments', ref.namespace, ref.app)
+      version = textAt(now, 'metadata', 'resourceVersion')
+      if (version === undefined) return write(undefined) // it is gone, and that says so
+      if (digestOf(now) !== over.digest)
+        throw new ControlError('changed_meanwhile', `${ref.namespace}/${ref.app} has another digest by now`)
+    }
   }
 
   async function removeOwned(resource: Resource, { namespace, app }: AppRef, name: string): Promise<void> {
@@ -110,8 +136,7 @@ export function createAppWriter(api: ApiServer, options: PodOptions): AppWriter 
       if (isUnborn) {
         await write(true, before)
         await setTarget(ref, first, devHot)
-        await write(false, await find('deployments', namespace, app))
-        return
+        return write(false, await find('deployments', namespace, app))
       }
       // Changing between in place and new pods makes new pods once: what the template says of the target changes first
       // in one patch, and the apply finds it so.
@@ -121,7 +146,7 @@ export function createAppWriter(api: ApiServer, options: PodOptions): AppWriter 
         const ofTemplate = { ...annotationsOf(target), [annotations.devHot]: String(devHot) }
         await patchDeployment(ref, { spec: { template: { metadata: { annotations: ofTemplate } } } })
       }
-      await write(false, before)
+      return write(false, before)
     },
     async annotatePod({ namespace, name, uid }, target) {
       const path = objectPath('pods', namespace, name)

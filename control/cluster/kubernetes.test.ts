@@ -199,6 +199,48 @@ await test('answers of the API server become errors that say whose turn it is', 
   t.match(server.asked.findLast(({ method }) => method === 'PATCH')?.body, /"uid":"pod-cart"/)
 })
 
+await test('our own write is in the view at once, whatever the watch says later', async (t) => {
+  const { server, cluster, begin, digest, change } = await createWorld(t)
+  await begin()
+  server.refuse = ({ method }) =>
+    method === 'PATCH' ? { status: 200, body: createApp('cart', 'two', '20').deployment } : undefined
+  await cluster.setTarget(ref, target, true)
+  t.equal(digest(), 'two')
+  server.send('deployments', { type: 'MODIFIED', object: createApp('cart', 'one', '9').deployment })
+  server.send('deployments', { type: 'MODIFIED', object: createApp('cart', 'three', '100').deployment })
+  await eventually('the newer one', () => digest() !== 'two')
+  t.equal(digest(), 'three')
+
+  t.comment('a cluster that was restored begins at older versions')
+  server.refuse = () => undefined
+  change('four', '5')
+  server.cut()
+  await eventually('the list', () => digest() === 'four')
+})
+
+await test('a target is not written over a digest that came in between', async (t) => {
+  const { server, cluster, begin } = await createWorld(t)
+  await begin()
+  const versions: unknown[] = []
+  let now = createApp('cart', 'one', '7')
+  server.refuse = ({ method, path, body }) => {
+    if (!path.endsWith('/deployments/cart')) return undefined
+    if (method === 'GET') return { status: 200, body: now.deployment }
+    const { metadata } = JSON.parse(body)
+    versions.push(metadata.resourceVersion)
+    return metadata.resourceVersion === now.deployment.metadata.resourceVersion
+      ? { status: 200, body: now.deployment }
+      : { status: 409, body: status(409, 'the object has been modified') }
+  }
+  await cluster.setTarget(ref, target, true, 'one')
+  t.same(versions.splice(0), ['1', '7'], 'only the status was changed: once more')
+  now = createApp('cart', 'two', '8')
+  await t.rejects(cluster.setTarget(ref, target, true, 'one'), { code: 'changed_meanwhile' })
+  t.same(versions.splice(0), ['7'])
+  await t.rejects(cluster.setTarget(ref, target, true, 'three'), { code: 'changed_meanwhile' })
+  t.same(versions, [], 'what the view shows already is not even tried')
+})
+
 await test('many requests go over few connections, with the token that is valid now', async (t) => {
   const { server, cluster, begin } = await createWorld(t)
   await begin()

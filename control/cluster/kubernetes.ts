@@ -54,9 +54,13 @@ export function createKubernetesCluster(options: KubernetesOptions): KubernetesC
   }
 
   return {
-    apply: (spec, first) => told(`apply ${spec.namespace}/${spec.app}`, () => writer.apply(spec, first)),
-    setTarget: (ref, target, devHot) =>
-      told(`set the target of ${ref.namespace}/${ref.app}`, () => writer.setTarget(ref, target, devHot)),
+    apply: (spec, first) =>
+      told(`apply ${spec.namespace}/${spec.app}`, async () => cache.showDeployment(await writer.apply(spec, first))),
+    setTarget: (ref, target, devHot, digest) =>
+      told(`set the target of ${ref.namespace}/${ref.app}`, async () => {
+        const over = digest === undefined ? undefined : { digest, version: cache.versionWith(ref, digest) }
+        cache.showDeployment(await writer.setTarget(ref, target, devHot, over))
+      }),
     annotatePod: (ref, name, target) =>
       told(`annotate the pod ${ref.namespace}/${name}`, async () => {
         const uid = await uidOf(ref, name)

@@ -115,12 +115,14 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
         }),
       )
     },
-    async setTarget(ref, target) {
+    async setTarget(ref, target, _devHot, over) {
       await answered(ref, () =>
         inTurn(ref, async () => {
           const path = localFilesOf(folder, ref).annotations
           if ((await readAnnotations(path)) === undefined)
             throw new ControlError('cluster_refused', `there is no app ${keyOf(ref)} in the folder of the targets`)
+          if (over !== undefined && targetOf((await readSettled(path)) ?? '').digest !== over)
+            throw new ControlError('changed_meanwhile', `the annotations of ${keyOf(ref)} have another digest by now`)
           await writeTarget(path, target)
           await look(ref)
         }),

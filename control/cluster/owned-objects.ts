@@ -1,4 +1,6 @@
-// Objects of one kind by uid, and by the uid of their owner. A list replaces all of them, and only what differs is told.
+// Objects of one kind by uid, and by the uid of their owner. A list replaces all of them, and only what differs is told. What
+// is older than what is held, as an event from before our own write is, changes nothing: versions of one object grow
+// (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
 
 export interface OwnedObject {
   readonly uid: string
@@ -54,6 +56,8 @@ export function createOwnedObjects<T extends OwnedObject>(changed: (object: T) =
       listed?.add(object.uid)
       const before = all.get(object.uid)
       if (before?.resourceVersion === object.resourceVersion) return
+      // A list is taken as it is: that of a cluster restored from a backup begins at older versions.
+      if (before !== undefined && listed === undefined && isOlder(object, before)) return
       if (before !== undefined) forget(before)
       all.set(object.uid, object)
       byName.set(nameOf(object), object.uid)
@@ -72,4 +76,10 @@ export function createOwnedObjects<T extends OwnedObject>(changed: (object: T) =
       listed = undefined
     },
   }
+}
+
+function isOlder(a: OwnedObject, b: OwnedObject): boolean {
+  const isNumber = (version: string) => /^\d+$/.test(version)
+  if (!isNumber(a.resourceVersion) || !isNumber(b.resourceVersion)) return false
+  return BigInt(a.resourceVersion) < BigInt(b.resourceVersion)
 }

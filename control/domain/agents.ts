@@ -23,7 +23,7 @@ export function createAgents(
       const fault = cluster.fault()
       if (fault !== null) throw new ControlError('cluster_unavailable', fault)
       const row = await liveOf(agent)
-      const written = row.isApplied ? readDigest(cluster.view(agent)?.target.digest ?? null) : undefined
+      const written = row.isTargetWritten ? readDigest(cluster.view(agent)?.target.digest ?? null) : undefined
       const artifact = await findArtifactOf(store, row.app, written ?? row.digest)
       const target = selfTargetOf(artifact, publicUrl)
       // The fetcher starts after init-fetch and must not see an older target than the one answered here.

@@ -7,7 +7,7 @@ import { findArtifactOf } from './artifacts.ts'
 import { eventOf, newDigest } from './deployments.ts'
 import { ControlError } from './errors.ts'
 import { deadlineOf, type Judgement, judge } from './judge.ts'
-import type { AppName, CurrentStatus, Deployment } from './model.ts'
+import type { AppName, CurrentStatus, Deployment, Report } from './model.ts'
 import { createPasses } from './passes.ts'
 import type { AppRef, AppView, Cluster, Store, TargetAnnotations } from './ports.ts'
 import { isSameTarget, readDigest, selfTargetOf } from './target.ts'
@@ -43,9 +43,14 @@ export interface Controller {
   wake(ref: AppRef): void
   /** An artifact of the app came, which one of its deployments may wait for. */
   wakeApp(app: AppName): void
+  /** Runs `work` while no pass of this app is under way. */
+  alone<T>(ref: AppRef, work: () => Promise<T>): Promise<T>
 }
 
 const podsAtOnce = 16
+const unseenPodMs = 600_000
+/** Until what was refused, or waits for an artifact, is looked at again, should nothing say that it changed. */
+const lookAgainMs = 30_000
 const kubectl = 'kubectl'
 
 export function createController(options: ControllerOptions): Controller {
@@ -67,34 +72,44 @@ export function createController(options: ControllerOptions): Controller {
     // 2
     const taken = await takeUp(row, view)
     if (taken === undefined) return wake(ref)
-    if (isFailure(taken)) return settle(row, taken, ref)
+    if (isFailure(taken)) return settleRefused(row, taken, ref)
     // 3 and 4
     const written = await write(taken, view)
     if (written === undefined) return wake(ref)
-    if (isFailure(written)) return settle(taken, written, ref)
+    if (isFailure(written)) return settleRefused(taken, written, ref)
     // 5
     const reports = await store.listReports(written.id)
     const judgement = judge({ deployment: written, view: cluster.view(ref), reports, now: new Date(), syncTimeoutMs })
     await settle(written, judgement, ref)
-    if (view !== undefined && reports.some((one) => !view.pods.some(({ uid }) => uid === one.podUid)))
-      await store.keepReports(
-        written.id,
-        view.pods.map(({ uid }) => uid),
-      )
+    await forgetPods(written, reports)
+  }
+
+  /** A pod that has just spoken may not be seen yet, so only what was said long ago goes. */
+  async function forgetPods({ id, namespace, app }: Deployment, reports: readonly Report[]): Promise<void> {
+    const pods = cluster.fault() === null ? cluster.view({ namespace, app })?.pods : undefined
+    if (pods === undefined) return
+    const gone = reports.filter(
+      ({ podUid, at }) => pods.every(({ uid }) => uid !== podUid) && Date.now() - at.getTime() > unseenPodMs,
+    )
+    if (gone.length === 0) return
+    await store.dropReports(
+      id,
+      gone.map(({ podUid }) => podUid),
+    )
   }
 
   /** The annotation is the authority, and so is the scale: what was changed there is recorded and followed. Undefined where the row changed meanwhile. */
   async function takeUp(row: Deployment, view: AppView | undefined): Promise<Deployment | Judgement | undefined> {
-    if (!row.isApplied || view === undefined) return row
+    if (view === undefined) return row
     let now: Deployment | undefined = row
-    if (view.replicas !== row.replicas) {
+    if (row.isApplied && view.replicas !== row.replicas) {
       const event = {
         ...eventOf('update', kubectl, null, null),
         message: `replicas ${row.replicas} -> ${view.replicas}`,
       }
       now = await store.changeDeployment(row.id, row.version, { replicas: view.replicas }, event)
     }
-    if (now === undefined || view.target.digest === now.digest) return now
+    if (now === undefined || !now.isTargetWritten || view.target.digest === now.digest) return now
     const digest = readDigest(view.target.digest)
     if (digest === undefined)
       return failure(
@@ -127,18 +142,24 @@ export function createController(options: ControllerOptions): Controller {
     }
     if (row.isApplied) return row
     const currentStatus = row.currentStatus === 'pending' ? 'syncing' : row.currentStatus
-    return store.changeDeployment(row.id, row.version, { isApplied: true, currentStatus }, null)
+    return store.changeDeployment(row.id, row.version, { isApplied: true, isTargetWritten: true, currentStatus }, null)
   }
 
   /** The app's own annotations first: a pod born in this moment asks for what they say. */
   async function writeTarget(row: Deployment, view: AppView, target: TargetAnnotations): Promise<boolean> {
     const isTemplateBehind = !row.devHot && !isSameTarget(view.templateTarget, target)
     const isBehind = isTemplateBehind || !isSameTarget(view.target, target)
-    if (isBehind) await cluster.setTarget(row, target, row.devHot)
+    // Only a digest of the API is written over whatever is there.
+    if (isBehind) await cluster.setTarget(row, target, row.devHot, row.isTargetWritten ? row.digest : undefined)
     const behind = row.devHot ? view.pods.filter((pod) => !pod.isTerminating && !isSameTarget(pod.target, target)) : []
     for (let at = 0; at < behind.length; at += podsAtOnce)
       await Promise.all(behind.slice(at, at + podsAtOnce).map((pod) => cluster.annotatePod(row, pod.name, target)))
     return isBehind || behind.length > 0
+  }
+
+  async function settleRefused(row: Deployment, why: Judgement, ref: AppRef): Promise<void> {
+    await settle(row, why, ref)
+    passes.at(ref, Date.now() + lookAgainMs)
   }
 
   async function settle(row: Deployment, { status, reason, message }: Judgement, ref: AppRef): Promise<void> {
@@ -177,7 +198,8 @@ export function createController(options: ControllerOptions): Controller {
   }
 
   async function wakeAll(app: AppName): Promise<void> {
-    for (const row of await store.listLive()) if (row.app === app && row.currentStatus === 'failed') wake(row)
+    // Whatever their status: a pass under way may be about to fail one.
+    for (const row of await store.listLive()) if (row.app === app) wake(row)
   }
 
   function wake(ref: AppRef): void {
@@ -203,6 +225,7 @@ export function createController(options: ControllerOptions): Controller {
       await passes.stop()
     },
     wake,
+    alone: passes.alone,
     wakeApp: (app) =>
       void wakeAll(app).catch((err: unknown) => log.warn({ app, err }, 'its deployments could not be looked at')),
   }

@@ -21,7 +21,7 @@ export function createDomain(options: DomainOptions): { readonly services: Servi
     services: {
       apps: createApps(store),
       artifacts: createArtifacts(store, blobs, options, controller.wakeApp),
-      deployments: createDeployments(store, cluster, controller.wake),
+      deployments: createDeployments(store, cluster, controller.wake, controller.alone),
       agents: createAgents(store, cluster, publicUrl, controller.wake),
       authenticate: (token) => authenticate(store, cluster, token),
       faults: () => faultsOf(store, cluster),

@@ -11,11 +11,12 @@ import type { Deployments } from './services.ts'
 const lastEvents = 50
 const mostTries = 5
 
-/** `wake` tells the controller that there is something to do. */
+/** `wake` tells the controller that there is something to do; `alone` keeps its passes from the app meanwhile. */
 export function createDeployments(
   store: Store,
   cluster: Pick<Cluster, 'remove'>,
   wake: (ref: AppRef) => void,
+  alone: <T>(ref: AppRef, work: () => Promise<T>) => Promise<T>,
 ): Deployments {
   /** Reads, changes and writes until nobody else was in between. */
   async function write(
@@ -55,7 +56,7 @@ export function createDeployments(
         if (digest !== undefined) await findArtifactOf(store, now.app, digest, 'body.digest')
         if (digest === undefined) return { change: toBeApplied(now, spec), event: eventOf('update', by, null, null) }
         return {
-          change: { ...toBeApplied(now, spec), ...newDigest(digest), desiredStatus: 'active' },
+          change: { ...toBeApplied(now, spec), ...newDigest(digest), isTargetWritten: false, desiredStatus: 'active' },
           event: eventOf('rollout', by, now.digest, digest),
         }
       }),
@@ -64,20 +65,23 @@ export function createDeployments(
         const to = digest ?? (await servedBefore(store, now))
         await findArtifactOf(store, now.app, to, 'body.digest')
         return {
-          change: { ...toBeApplied(now, {}), ...newDigest(to), desiredStatus: 'rollback' },
+          change: { ...toBeApplied(now, {}), ...newDigest(to), isTargetWritten: false, desiredStatus: 'rollback' },
           event: eventOf('rollback', by, now.digest, to),
         }
       }),
     async stop(id, by) {
       const now = await findLive(store, id)
-      // First out of the cluster: where that fails nothing has changed, and it can be asked for again.
-      await cluster.remove(now)
-      await write(id, ({ digest }) =>
-        Promise.resolve({
-          change: { desiredStatus: 'stopped', currentStatus: 'pending', failureReason: null, failureMessage: null },
-          event: eventOf('stop', by, digest, null),
-        }),
-      )
+      // A pass under way would make again what was just removed, and nobody would look after it.
+      await alone(now, async () => {
+        // First out of the cluster: where that fails nothing has changed, and it can be asked for again.
+        await cluster.remove(now)
+        await write(id, ({ digest }) =>
+          Promise.resolve({
+            change: { desiredStatus: 'stopped', currentStatus: 'pending', failureReason: null, failureMessage: null },
+            event: eventOf('stop', by, digest, null),
+          }),
+        )
+      })
     },
   }
 }

@@ -32,6 +32,7 @@ function deployment(change: Partial<Deployment> = {}): Deployment {
     failureReason: null,
     failureMessage: null,
     isApplied: true,
+    isTargetWritten: true,
     createdAt: noon,
     updatedAt: noon,
     lastTransitionAt: noon,

@@ -64,8 +64,10 @@ export interface Deployment extends DeploymentSpec {
   readonly currentStatus: CurrentStatus
   readonly failureReason: string | null
   readonly failureMessage: string | null
-  /** Whether the cluster has ever been given it. */
+  /** Whether the cluster has been given all of it; from then on the scale counts that is found there. */
   readonly isApplied: boolean
+  /** Whether the cluster has been given the digest; from then on the annotation counts, whatever else is on its way. */
+  readonly isTargetWritten: boolean
   readonly createdAt: Date
   readonly updatedAt: Date
   /** When currentStatus last changed. */
@@ -89,6 +91,7 @@ export type DeploymentChange = Partial<
     | 'failureReason'
     | 'failureMessage'
     | 'isApplied'
+    | 'isTargetWritten'
     | 'lastTransitionAt'
     | 'digestAt'
   >

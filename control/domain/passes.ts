@@ -6,13 +6,16 @@ export interface Passes {
   wake(ref: AppRef): void
   /** A pass at a time of the wall clock, in milliseconds; the last call for an app counts. */
   at(ref: AppRef, when: number): void
+  /** Runs `work` while no pass of this app is under way, and lets none begin before its end. */
+  alone<T>(ref: AppRef, work: () => Promise<T>): Promise<T>
   /** Begins no pass any more and waits for those under way. */
   stop(): Promise<void>
 }
 
 interface Work {
   readonly ref: AppRef
-  isRunning: boolean
+  /** The pass under way, or what runs alone; never rejects. */
+  running: Promise<void> | undefined
   isWanted: boolean
   failures: number
   timer: NodeJS.Timeout | undefined
@@ -37,7 +40,7 @@ export function createPasses(
     const key = `${ref.namespace}/${ref.app}`
     const known = all.get(key)
     if (known !== undefined) return known
-    const work = { ref, isRunning: false, isWanted: false, failures: 0, timer: undefined }
+    const work = { ref, running: undefined, isWanted: false, failures: 0, timer: undefined }
     all.set(key, work)
     return work
   }
@@ -50,20 +53,22 @@ export function createPasses(
   function begin(): void {
     for (let at = 0; at < waiting.length && running.size < mostAtOnce && !isStopped; ) {
       const work = waiting[at]
-      if (work === undefined || work.isRunning) at++
+      if (work === undefined || work.running !== undefined) at++
       else {
         waiting.splice(at, 1)
-        const one = run(work).finally(() => {
-          running.delete(one)
-          begin()
-        })
+        work.isWanted = false
+        const one = Promise.resolve()
+          .then(() => run(work))
+          .finally(() => {
+            running.delete(one)
+            finish(work)
+          })
         running.add(one)
+        work.running = one
       }
     }
   }
   async function run(work: Work): Promise<void> {
-    work.isRunning = true
-    work.isWanted = false
     try {
       await pass(work.ref)
       work.failures = 0
@@ -72,11 +77,13 @@ export function createPasses(
       const retryMs = Math.round(limit * (0.5 + Math.random() / 2))
       failed(work.ref, error, retryMs)
       later(work, retryMs)
-    } finally {
-      work.isRunning = false
-      // What never fails, waits for nothing and is wanted by nobody is forgotten.
-      if (!work.isWanted && work.timer === undefined) all.delete(`${work.ref.namespace}/${work.ref.app}`)
     }
+  }
+  function finish(work: Work): void {
+    work.running = undefined
+    // What never fails, waits for nothing and is wanted by nobody is forgotten.
+    if (!work.isWanted && work.timer === undefined) all.delete(`${work.ref.namespace}/${work.ref.app}`)
+    begin()
   }
   function later(work: Work, ms: number): void {
     clearTimeout(work.timer)
@@ -93,6 +100,21 @@ export function createPasses(
   return {
     wake: (ref) => want(workOf(ref)),
     at: (ref, when) => later(workOf({ namespace: ref.namespace, app: ref.app }), when - Date.now()),
+    async alone(ref, task) {
+      let work = workOf(ref)
+      while (work.running !== undefined) {
+        await work.running
+        work = workOf(ref)
+      }
+      const { promise, resolve } = Promise.withResolvers<void>()
+      work.running = promise
+      try {
+        return await task()
+      } finally {
+        finish(work)
+        resolve()
+      }
+    },
     async stop() {
       isStopped = true
       for (const { timer } of all.values()) clearTimeout(timer)

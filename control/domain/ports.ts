@@ -65,8 +65,8 @@ export interface Store {
 
   putReport(deploymentId: string, report: Omit<Report, 'at'>): Promise<void>
   listReports(deploymentId: string): Promise<readonly Report[]>
-  /** Forgets the reports of pods that are none of these. */
-  keepReports(deploymentId: string, podUids: readonly string[]): Promise<void>
+  /** Forgets what these pods said. */
+  dropReports(deploymentId: string, podUids: readonly string[]): Promise<void>
 
   /** Makes the configured tokens the ones in force: new ones are added, missing ones revoked. `sha256` is 64 hex characters. */
   setTokens(tokens: readonly { readonly sha256: string; readonly role: Role; readonly user: string }[]): Promise<void>
@@ -150,14 +150,17 @@ export interface AppView {
 }
 
 /**
- * Throws ControlError `cluster_unavailable` or `cluster_refused`. What apply, setTarget and annotatePod wrote is in view()
- * when they resolve: a view from before it would look like a change that somebody else made.
+ * Throws ControlError `cluster_unavailable` or `cluster_refused`. What apply and setTarget wrote is in view() when they
+ * resolve: a view from before it would look like a change that somebody else made.
  */
 export interface Cluster {
   /** Makes or updates the app's objects; never touches the target of an app that is there. `first` is the target of one that is not. */
   apply(spec: DeploymentSpec, first: TargetAnnotations): Promise<void>
-  /** Writes the target on the app, and on its template where new pods are what it takes (`devHot` false). */
-  setTarget(ref: AppRef, target: TargetAnnotations, devHot: boolean): Promise<void>
+  /**
+   * Writes the target on the app, and on its template where new pods are what it takes (`devHot` false). Where `over` is
+   * given and the app has another digest by now, it writes nothing and throws `changed_meanwhile`.
+   */
+  setTarget(ref: AppRef, target: TargetAnnotations, devHot: boolean, over?: string): Promise<void>
   annotatePod(ref: AppRef, podName: string, target: TargetAnnotations): Promise<void>
   remove(ref: AppRef): Promise<void>
   /** Undefined where the cluster has no such app. From the watch; never asks. */

@@ -104,6 +104,7 @@ const columns: Readonly<Record<keyof DeploymentChange, string>> = {
   failureReason: 'failure_reason',
   failureMessage: 'failure_message',
   isApplied: 'is_applied',
+  isTargetWritten: 'is_target_written',
   lastTransitionAt: 'last_transition_at',
   digestAt: 'digest_at',
 }
@@ -150,6 +151,7 @@ function deploymentOf(row: Row): Deployment {
     failureReason: row.textOrNull('failure_reason'),
     failureMessage: row.textOrNull('failure_message'),
     isApplied: row.flag('is_applied'),
+    isTargetWritten: row.flag('is_target_written'),
     createdAt: row.time('created_at'),
     updatedAt: row.time('updated_at'),
     lastTransitionAt: row.time('last_transition_at'),

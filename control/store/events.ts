@@ -24,7 +24,7 @@ export async function addEvent(query: Query, deploymentId: string, event: NewEve
 
 export function createEvents(
   database: Database,
-): Pick<Store, 'listEvents' | 'putReport' | 'listReports' | 'keepReports'> {
+): Pick<Store, 'listEvents' | 'putReport' | 'listReports' | 'dropReports'> {
   return {
     async listEvents(deploymentId, limit) {
       const rows = await database.read(
@@ -67,8 +67,8 @@ export function createEvents(
       return allOf(rows, reportOf)
     },
 
-    async keepReports(deploymentId, podUids) {
-      await database.write('DELETE FROM deployment_reports WHERE deployment_id = $1 AND pod_uid <> ALL ($2::text[])', [
+    async dropReports(deploymentId, podUids) {
+      await database.write('DELETE FROM deployment_reports WHERE deployment_id = $1 AND pod_uid = ANY ($2::text[])', [
         deploymentId,
         podUids,
       ])

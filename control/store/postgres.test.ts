@@ -3,11 +3,10 @@ import { renameSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { eventually, startProcess, testFolder } from '@aether/runtime/test-process'
-import { Client } from 'pg'
 import { test } from 'tap'
 import { migrate, migrationsFolder } from './migrate.ts'
 import { openStore } from './open.ts'
-import { ask, createPostgresEngine, errorOf, noPostgres } from './test-engines.ts'
+import { ask, createPostgresEngine, errorOf, holdTable, noPostgres } from './test-engines.ts'
 
 const writer = join(import.meta.dirname, 'test-writer.ts')
 
@@ -21,8 +20,8 @@ await test('on PostgreSQL', noPostgres, async (t) => {
     await ask({ connectionString: postgres.url }, 'CREATE DATABASE together')
     const all = ['a', 'b', 'c', 'd'].map((app) => startProcess(sub, writer, {}, [databaseOf('together'), '', app]))
     await Promise.all(all.map((process) => process.line('made ')))
-    const rows = await ask({ connectionString: databaseOf('together') }, 'SELECT name FROM migrations')
-    sub.strictSame(rows, [{ name: '001_start.sql' }])
+    const rows = await ask({ connectionString: databaseOf('together') }, 'SELECT name FROM migrations ORDER BY name')
+    sub.strictSame(rows, [{ name: '001_start.sql' }, { name: '002_target_written.sql' }])
   })
 
   await t.test('a migration is whole or not at all, and never changes once it is applied', async (sub) => {
@@ -57,7 +56,7 @@ await test('on PostgreSQL', noPostgres, async (t) => {
     await migrate(connection)
     await ask(connection, "INSERT INTO migrations (name, sha256) VALUES ('999_later.sql', 'x')")
     await migrate(connection, migrationsFolder)
-    sub.equal((await ask(connection, 'SELECT * FROM migrations')).length, 2)
+    sub.equal((await ask(connection, 'SELECT * FROM migrations')).length, 3)
   })
 
   await t.test('a database that is restarted is away for that long, and no more is to be done', async (sub) => {
@@ -127,17 +126,3 @@ await test('a server that accepts and says nothing is given up', async (t) => {
   const error = await errorOf(openStore({ databaseUrl: `postgres://u@127.0.0.1:${port}/d`, dataFolder: '' }))
   t.match(error, { code: 'database_unavailable', message: /timeout/ })
 })
-
-/** Keeps everybody else from a table. */
-async function holdTable(url: string, table: string): Promise<{ release(): Promise<void> }> {
-  const client = new Client({ connectionString: url })
-  await client.connect()
-  await client.query(`BEGIN; LOCK TABLE ${table}`)
-  let released: Promise<void> | undefined
-  return {
-    release() {
-      released ??= client.end()
-      return released
-    },
-  }
-}

@@ -41,6 +41,7 @@ async function deploymentsHold(t: Test, store: Store): Promise<void> {
     failureReason: null,
     failureMessage: null,
     isApplied: false,
+    isTargetWritten: false,
     createdAt,
     updatedAt: createdAt,
     lastTransitionAt: createdAt,
@@ -87,6 +88,7 @@ async function changesHold(t: Test, store: Store): Promise<void> {
     failureReason: 'unhealthy',
     failureMessage: `it did not\0 come up${'!'.repeat(5_000)}`,
     isApplied: true,
+    isTargetWritten: true,
   } as const
   const changed = await store.changeDeployment(made.id, 1, change, {
     ...createEvent,

@@ -61,6 +61,20 @@ export async function ask(connection: ClientConfig, sql: string): Promise<readon
   }
 }
 
+/** Keeps everybody else from a table, readers too. */
+export async function holdTable(url: string, table: string): Promise<{ release(): Promise<void> }> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  await client.query(`BEGIN; LOCK TABLE ${table}`)
+  let released: Promise<void> | undefined
+  return {
+    release() {
+      released ??= client.end()
+      return released
+    },
+  }
+}
+
 /** The error that a call must throw. */
 export async function errorOf(call: Promise<unknown>): Promise<unknown> {
   return call.then(

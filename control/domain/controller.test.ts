@@ -1,0 +1,388 @@
+// The controller with what it works on: a real database, artifacts in a folder, and the folder that stands for a cluster.
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createSigningPair, signDigest } from '@aether/artifact/sign'
+import { annotations } from '@aether/contract/annotations'
+import { type Digest, digestFromHex } from '@aether/contract/digest'
+import { formatPodinfo, parsePodinfo } from '@aether/contract/podinfo'
+import { createLog } from '@aether/runtime/log'
+import { createRegistry } from '@aether/runtime/metrics'
+import { eventually } from '@aether/runtime/test-process'
+import tap, { type Test, test } from 'tap'
+import { createAppMetrics } from '../app-metrics.ts'
+import { createFolderBlobs } from '../blobs/folder.ts'
+import { createLocalCluster } from '../cluster/local.ts'
+import { localFilesOf } from '../cluster/local-files.ts'
+import { openStore } from '../store/open.ts'
+import {
+  ask,
+  createEmbeddedEngine,
+  createPostgresEngine,
+  errorOf,
+  holdTable,
+  noPostgres,
+} from '../store/test-engines.ts'
+import { createDomain } from './create-services.ts'
+import { localPodOf } from './local-pod.ts'
+import type { DeploymentSpec } from './model.ts'
+import type { Store } from './ports.ts'
+
+const publicUrl = 'http://control.test'
+let count = 0
+
+const embedded = createEmbeddedEngine()
+const embeddedStore = await openStore(embedded.options)
+tap.teardown(async () => {
+  await embeddedStore.close()
+  await embedded.remove()
+})
+
+/** An app of its own, with a key; each upload has other bytes. */
+async function createWorld(t: Test, store: Store, { syncTimeoutMs = 60_000 } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'aether-controller-'))
+  const app = `app-${++count}`
+  const ref = { namespace: 'default', app }
+  const files = localFilesOf(join(folder, 'targets'), ref)
+  const keys = createSigningPair()
+  const log = createLog('control', 'silent')
+
+  function start() {
+    const { services, controller } = createDomain({
+      store,
+      blobs: createFolderBlobs(join(folder, 'artifacts')),
+      cluster: createLocalCluster({
+        folder: join(folder, 'targets'),
+        setAgentToken: store.setAgentToken,
+        intervalMs: 200,
+      }),
+      publicUrl,
+      syncTimeoutMs,
+      maxArtifactBytes: 1024,
+      requireSignature: true,
+      log,
+      metrics: createAppMetrics(createRegistry(), store, log),
+    })
+    controller.start()
+    return { services, controller }
+  }
+  let running = start()
+  t.teardown(async () => {
+    await running.controller.stop()
+    rmSync(folder, { recursive: true })
+  })
+  const { services } = running
+  await services.apps.create(app)
+  await services.apps.addKey(app, keys.publicPem, null)
+
+  const bytesOf = new Map<Digest, Buffer>()
+  function pack(): Digest {
+    const bytes = randomBytes(20)
+    const digest = digestFromHex(createHash('sha256').update(bytes).digest('hex'))
+    bytesOf.set(digest, bytes)
+    return digest
+  }
+  async function put(digest: Digest): Promise<Digest> {
+    const signature = signDigest(digest, keys.privateKey)
+    const bytes = bytesOf.get(digest) ?? Buffer.of()
+    const body = (async function* () {
+      yield bytes
+    })()
+    await running.services.artifacts.upload({
+      app,
+      digest,
+      signature,
+      commit: 'c1',
+      by: 'ada',
+      length: bytes.length,
+      body,
+    })
+    return digest
+  }
+  const read = () => parsePodinfo(readFileSync(files.annotations, 'utf8'))
+  async function row() {
+    const found = await store.findLive('default', app)
+    if (found === undefined) throw new Error(`there is no deployment of ${app}`)
+    return found
+  }
+  return {
+    ref,
+    files,
+    pack,
+    put,
+    row,
+    services: () => running.services,
+    stop: () => running.controller.stop(),
+    restart() {
+      running = start()
+    },
+    release: async () => put(pack()),
+    create: (digest: Digest, spec: Partial<DeploymentSpec> = {}) =>
+      running.services.deployments.create({ ...specOf(app), ...spec }, digest, 'ada'),
+    /** As kubectl annotate does: this digest, and nothing else changed. */
+    annotate: (digest: string) =>
+      writeFileSync(files.annotations, formatPodinfo({ ...read(), [annotations.digest]: digest })),
+    read,
+    /** The annotations say the whole target. */
+    hasTarget(digest: Digest): boolean {
+      const all = read()
+      return (
+        all[annotations.digest] === digest &&
+        all[annotations.artifactUrl] === `${publicUrl}/artifacts/${digest}` &&
+        all[annotations.signature] === signDigest(digest, keys.privateKey) &&
+        all[annotations.buildCommit] === 'c1'
+      )
+    },
+    /** As the app's agents do. */
+    report(digest: Digest, serving: Digest | null = digest) {
+      const isOk = serving === digest
+      const pod = localPodOf(ref)
+      return running.services.agents.report(
+        { kind: 'agent', ...ref, podUid: pod.uid, podName: pod.name },
+        {
+          digest,
+          outcome: isOk ? 'ok' : 'fail',
+          serving,
+          reason: isOk ? null : 'unhealthy',
+          detail: null,
+          message: isOk ? null : 'the app ended with exit code 7',
+          ms: isOk ? 5 : null,
+        },
+      )
+    },
+    status: (status: string, reason: string | null = null) =>
+      eventually(`${status} ${reason ?? ''}`, async () => {
+        const { currentStatus, failureReason } = await row()
+        return currentStatus === status && failureReason === reason
+      }),
+    /** Who did what, in order, without changes of status. */
+    async history() {
+      const events = await store.listEvents((await row()).id, 50)
+      return events
+        .filter(({ action }) => action !== 'status')
+        .map(({ action, actor, fromDigest, toDigest }) => [action, actor, fromDigest, toDigest])
+    },
+    lastEvent: async () => (await store.listEvents((await row()).id, 50)).at(-1),
+  }
+}
+
+const specOf = (app: string): DeploymentSpec => ({
+  app,
+  namespace: 'default',
+  environment: 'production',
+  replicas: 1,
+  devHot: true,
+  port: 8080,
+  readyPath: null,
+  env: {},
+})
+
+await test('a deployment goes from its annotations to healthy, fails with the reason of its pod, and recovers', async (t) => {
+  const { release, create, hasTarget, report, status, row, services, history, lastEvent } = await createWorld(
+    t,
+    embeddedStore,
+  )
+  const [one, two] = [await release(), await release()]
+  const { id } = await create(one)
+  await eventually('the annotations', () => hasTarget(one))
+  await status('syncing')
+  await report(one)
+  await status('healthy')
+  t.match(await row(), { isApplied: true, isTargetWritten: true, desiredStatus: 'active' })
+
+  await services().deployments.change(id, { digest: two }, 'bea')
+  await eventually('the annotations', () => hasTarget(two))
+  await report(two, one)
+  await status('failed', 'unhealthy')
+  t.match((await row()).failureMessage, /local: the app ended with exit code 7$/)
+  await report(two)
+  await status('healthy')
+  t.match(await lastEvent(), { action: 'status', status: 'healthy', message: 'recovered' })
+
+  t.comment('back to what served before, and to one that is named')
+  await services().deployments.rollback(id, null, 'cyd')
+  await eventually('the annotations', () => hasTarget(one))
+  await report(one)
+  await status('healthy')
+  t.equal((await row()).desiredStatus, 'rollback')
+  const three = await release()
+  await services().deployments.rollback(id, three, 'cyd')
+  await eventually('the annotations', () => hasTarget(three))
+  t.strictSame(await history(), [
+    ['create', 'ada', null, one],
+    ['rollout', 'bea', one, two],
+    ['rollback', 'cyd', two, one],
+    ['rollback', 'cyd', one, three],
+  ])
+})
+
+await test('what is written into the annotations is a change like any other, and one that cannot be is no end', async (t) => {
+  const { release, create, annotate, hasTarget, read, report, status, row, pack, put, history, ...world } =
+    await createWorld(t, embeddedStore)
+  const [one, two] = [await release(), await release()]
+  await create(one)
+  await eventually('the annotations', () => hasTarget(one))
+  await report(one)
+  await status('healthy')
+  annotate(two)
+  await eventually('URL, signature and commit', () => hasTarget(two))
+  await report(two)
+  await status('healthy')
+  t.strictSame((await history()).at(-1), ['rollout', 'kubectl', one, two])
+
+  t.comment('an artifact that is not there yet, and comes')
+  const three = pack()
+  annotate(three)
+  await status('failed', 'unknown_artifact')
+  t.equal((await row()).digest, two)
+  t.equal(read()[annotations.digest], three, 'what somebody wrote is left')
+  await put(three)
+  await eventually('the rest of it', () => hasTarget(three))
+  await report(three)
+  await status('healthy')
+  t.strictSame((await history()).at(-1), ['rollout', 'kubectl', two, three])
+
+  t.comment('what is no digest, and another app’s')
+  annotate('latest')
+  await status('failed', 'target')
+  const other = await createWorld(t, embeddedStore)
+  annotate(await other.release())
+  await status('failed', 'foreign_artifact')
+  annotate(three)
+  await status('healthy')
+  t.match(await world.lastEvent(), { message: 'recovered' })
+})
+
+await test('what does not serve in time has failed until it does', async (t) => {
+  const { release, create, status, report, row, lastEvent, stop, restart } = await createWorld(t, embeddedStore, {
+    syncTimeoutMs: 300,
+  })
+  const one = await release()
+  await create(one)
+  await status('failed', 'timeout')
+  t.match((await row()).failureMessage, /after 0 s: app-\d+-local serves nothing yet/)
+  await stop()
+  restart()
+  await report(one)
+  await status('healthy')
+  t.match(await lastEvent(), { message: 'recovered' })
+})
+
+await test('a stopped deployment leaves nothing, and the next one begins anew', async (t) => {
+  const { release, create, hasTarget, services, files, row } = await createWorld(t, embeddedStore)
+  const one = await release()
+  const { id } = await create(one)
+  t.match(await errorOf(create(one)), { code: 'conflict' })
+  await eventually('the annotations', () => hasTarget(one))
+  await services().deployments.stop(id, 'ada')
+  t.notOk(existsSync(files.folder))
+  t.match(await errorOf(services().deployments.change(id, { replicas: 2 }, 'ada')), { code: 'conflict' })
+  const { id: next } = await create(one)
+  t.not(next, id)
+  await eventually('the annotations', () => hasTarget(one))
+  t.equal((await row()).id, next)
+})
+
+await test('a change of replicas that waits while the annotations are changed puts no older digest back', async (t) => {
+  const { release, create, annotate, hasTarget, services, row, stop, restart, history, read } = await createWorld(
+    t,
+    embeddedStore,
+  )
+  const [one, two] = [await release(), await release()]
+  const { id } = await create(one, { env: { GREETING: 'hello' } })
+  await eventually('the annotations', () => hasTarget(one))
+  await eventually('it to be applied', async () => (await row()).isApplied)
+  await stop()
+  await services().deployments.change(id, { env: { GREETING: 'again' } }, 'ada')
+  annotate(two)
+  restart()
+  await eventually('it to be applied', async () => (await row()).isApplied)
+  await eventually('the annotations', () => hasTarget(two))
+  t.match(await row(), { digest: two, env: { GREETING: 'again' } })
+  t.strictSame((await history()).at(-1), ['rollout', 'kubectl', one, two])
+
+  t.comment('a digest of the API that waits is written over it')
+  await stop()
+  await services().deployments.change(id, { digest: one }, 'ada')
+  annotate(two)
+  restart()
+  await eventually('the annotations', () => hasTarget(one))
+  t.equal(read()[annotations.digest], one)
+})
+
+await test('on PostgreSQL', noPostgres, async (t) => {
+  const { postgres, options, remove } = await createPostgresEngine()
+  t.teardown(remove)
+  const store = await openStore(options)
+  t.teardown(store.close)
+
+  await t.test('what is written while the change before it is taken up is not lost', async (sub) => {
+    const { release, create, annotate, hasTarget, status, report, row, history } = await createWorld(sub, store)
+    const [one, two, three] = [await release(), await release(), await release()]
+    await create(one)
+    await eventually('the annotations', () => hasTarget(one))
+    await report(one)
+    await status('healthy')
+    const lock = await holdTable(postgres.url, 'deployment_events')
+    annotate(two)
+    await eventually('the pass to wait', () => isWaiting(postgres.url))
+    annotate(three)
+    await lock.release()
+    await eventually('the last one', () => hasTarget(three))
+    await eventually('its row', async () => (await row()).digest === three)
+    sub.strictSame((await history()).slice(1), [
+      ['rollout', 'kubectl', one, two],
+      ['rollout', 'kubectl', two, three],
+    ])
+  })
+
+  await t.test('a pass that is under way makes nothing again that was stopped', async (sub) => {
+    const { release, create, hasTarget, services, files, row } = await createWorld(sub, store)
+    const one = await release()
+    const { id } = await create(one)
+    await eventually('the annotations', () => hasTarget(one))
+    await eventually('it to be applied', async () => (await row()).isApplied)
+    const lock = await holdTable(postgres.url, 'artifacts')
+    await services().deployments.change(id, { env: { A: '1' } }, 'ada')
+    await eventually('the pass to wait', () => isWaiting(postgres.url))
+    const stopped = services().deployments.stop(id, 'ada')
+    // Long enough for one that does not wait for the pass.
+    await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, 200))])
+    await lock.release()
+    await stopped
+    await Promise.all(Array.from({ length: 8 }, () => store.ping()))
+    sub.equal(await store.findLive('default', files.folder.split('/').at(-1) ?? ''), undefined)
+    sub.notOk(existsSync(files.folder))
+  })
+
+  await t.test('a database that is away for a while is caught up with', async (sub) => {
+    const { release, create, annotate, hasTarget, services, status, report, row, history } = await createWorld(
+      sub,
+      store,
+    )
+    const [one, two] = [await release(), await release()]
+    const { id } = await create(one)
+    await eventually('the annotations', () => hasTarget(one))
+    await report(one)
+    await status('healthy')
+    await postgres.stop()
+    annotate(two)
+    sub.match(await errorOf(services().deployments.change(id, { replicas: 3 }, 'ada')), {
+      code: 'database_unavailable',
+    })
+    sub.match(await errorOf(report(two)), { code: 'database_unavailable' })
+    await postgres.start()
+    await eventually('URL, signature and commit', () => hasTarget(two))
+    await report(two)
+    await status('healthy')
+    sub.equal((await row()).replicas, 1)
+    sub.strictSame((await history()).slice(1), [['rollout', 'kubectl', one, two]])
+  })
+})
+
+/** Somebody waits for a lock. */
+async function isWaiting(url: string): Promise<boolean> {
+  const sql = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'aether-control' AND wait_event_type = 'Lock'"
+  return (await ask({ connectionString: url }, sql)).length > 0
+}

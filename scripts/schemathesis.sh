@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Holds control against the OpenAPI document that it serves, by schemathesis from PyPI: no 5xx, no status, header or content
+# type that the document does not name, no body that breaks its schema. Control runs on its embedded defaults in a temporary
+# folder, with an app, a key, an artifact and a deployment in it, so that there is something to be found.
+# Exit: 0 nothing found, 1 findings, 2 usage or a missing tool.
+set -euo pipefail
+
+usage() {
+  cat >&2 <<'U'
+usage: scripts/schemathesis.sh [admin|reader]...      (both)
+
+Environment:
+  SCHEMATHESIS          the command, where it is installed; else it comes from PyPI into a temporary folder (needs python3)
+  SCHEMATHESIS_SEED     of the random examples (5)
+  SCHEMATHESIS_EXAMPLES for each operation and phase, at most (40)
+U
+  exit 2
+}
+die() { printf 'schemathesis.sh: %s\n' "$*" >&2; exit 2; }
+
+callers=("$@")
+[ $# -gt 0 ] || callers=(admin reader)
+for caller in "${callers[@]}"; do [[ $caller =~ ^(admin|reader)$ ]] || usage; done
+seed=${SCHEMATHESIS_SEED:-5} examples=${SCHEMATHESIS_EXAMPLES:-40} version=4.32.5
+[[ $seed =~ ^[0-9]+$ && $examples =~ ^[1-9][0-9]*$ ]] || die 'SCHEMATHESIS_SEED and SCHEMATHESIS_EXAMPLES are numbers'
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+control=
+end() {
+  [ -z "$control" ] || { kill "$control" 2>/dev/null; wait "$control" || true; }
+  rm -rf "$work"
+}
+trap end EXIT
+export PATH="$root/node_modules/.bin:$PATH"
+cd "$work" # what schemathesis remembers stays here
+
+if [ -z "${SCHEMATHESIS:-}" ]; then
+  python3 -m venv venv || die 'python3 with its venv module is needed (apt-get install python3-venv), or SCHEMATHESIS'
+  venv/bin/pip install --quiet --disable-pip-version-check "schemathesis==$version" || die 'PyPI cannot be reached'
+  SCHEMATHESIS=$work/venv/bin/schemathesis
+fi
+
+declare -A token=([admin]=$(openssl rand -hex 16) [reader]=$(openssl rand -hex 16))
+port=$(node -p 'const s = require("net").createServer(); s.listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() }); ""' | tr -d '\n')
+url=http://127.0.0.1:$port
+AETHER_API_TOKENS="${token[admin]}:admin:ada,${token[reader]}:reader:ray" AETHER_CONTROL_DATA_DIR=$work/control \
+  AETHER_CONTROL_LISTEN_PORT=$port AETHER_LOG_LEVEL=warn node "$root/control/main.ts" >"$work/control.log" 2>&1 &
+control=$!
+for _ in $(seq 150); do
+  ! curl -fs "$url/readyz" >/dev/null || break
+  kill -0 "$control" 2>/dev/null || { cat "$work/control.log" >&2; die 'control ended'; }
+  sleep 0.2
+done
+
+ask() { curl -fsS -H "authorization: Bearer ${token[admin]}" "$@" >/dev/null; }
+openssl genpkey -algorithm ed25519 -out key.pem 2>/dev/null
+printf 'any bytes' | gzip -n >artifact
+digest=sha256:$(sha256sum artifact | cut -d' ' -f1)
+printf %s "${digest#sha256:}" >message
+signature=$(openssl pkeyutl -sign -rawin -inkey key.pem -in message | od -An -v -tx1 | tr -d ' \n')
+key=$(openssl pkey -in key.pem -pubout -outform DER | tail -c 32 | od -An -v -tx1 | tr -d ' \n')
+ask "$url/apps" -H 'content-type: application/json' -d '{"name":"hello"}'
+ask "$url/apps/hello/public-keys" -H 'content-type: application/json' -d "{\"key\":\"$key\"}"
+ask "$url/artifacts" -H 'content-type: application/gzip' -H 'aether-app: hello' -H "aether-digest: $digest" \
+  -H "aether-signature: $signature" --data-binary @artifact
+ask "$url/deployments" -H 'content-type: application/json' -d "{\"app\":\"hello\",\"digest\":\"$digest\"}"
+
+checks=not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance
+checks+=,response_schema_conformance,ignored_auth,unsupported_method,missing_required_header,allow_header_conformance
+found=0
+for caller in "${callers[@]}"; do
+  printf '\n== as %s, seed %s\n' "$caller" "$seed"
+  "$SCHEMATHESIS" run "$url/openapi.json" --header "Authorization: Bearer ${token[$caller]}" --checks "$checks" \
+    --phases examples,coverage,fuzzing,stateful --max-examples "$examples" --seed "$seed" --generation-database none \
+    --request-timeout 10 --continue-on-failure --no-color --warnings off || found=1
+  kill -0 "$control" 2>/dev/null || { printf 'control ended\n' >&2; found=1; break; }
+done
+# Whatever it answered: what it did not expect itself is in its log.
+! grep -F '"level":50' "$work/control.log" || found=1
+exit "$found"
