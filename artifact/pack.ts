@@ -1,9 +1,7 @@
 // Packs a folder to a .tar.gz that is the same bytes for the same tree: sorted, no owner, no time, modes 0755 or 0644.
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { type Digest, digestFromHex } from '@aether/contract/digest'
 import { create } from 'tar'
 
@@ -18,6 +16,8 @@ export class PackError extends Error {
   override readonly name = 'PackError'
 }
 
+const pieceBytes = 256 * 1024
+
 /** Packs `folder` to `file`, which appears whole or not at all. Throws PackError for what no release may hold. */
 export async function packFolder(folder: string, file: string): Promise<Packed> {
   const entries = await listEntries(folder)
@@ -30,6 +30,8 @@ export async function packFolder(folder: string, file: string): Promise<Packed> 
         cwd: folder,
         file: temporary,
         gzip: { level: 6 },
+        // By itself it takes 16 MiB at a time, and several of them.
+        maxReadSize: pieceBytes,
         portable: true,
         mtime: new Date(0),
         noDirRecurse: true,
@@ -52,15 +54,22 @@ export async function packFolder(folder: string, file: string): Promise<Packed> 
 }
 
 /** The digest and size of a file. */
-export async function digestFile(file: string): Promise<{ readonly digest: Digest; readonly bytes: number }> {
+export async function digestFile(path: string): Promise<{ readonly digest: Digest; readonly bytes: number }> {
   const hash = createHash('sha256')
   let bytes = 0
-  await pipeline(createReadStream(file), async (chunks: AsyncIterable<Buffer>) => {
-    for await (const chunk of chunks) {
-      bytes += chunk.length
-      hash.update(chunk)
+  const file = await open(path)
+  try {
+    // One buffer for all: those of a stream lie about until they are collected.
+    const buffer = Buffer.allocUnsafe(pieceBytes)
+    for (;;) {
+      const { bytesRead } = await file.read(buffer)
+      if (bytesRead === 0) break
+      bytes += bytesRead
+      hash.update(buffer.subarray(0, bytesRead))
     }
-  })
+  } finally {
+    await file.close()
+  }
   return { digest: digestFromHex(hash.digest('hex')), bytes }
 }
 

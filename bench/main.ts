@@ -2,8 +2,12 @@
 import { parseArgs } from 'node:util'
 import { benchAnnotate } from './annotate/bench.ts'
 import type { BenchOptions } from './bench.ts'
+import { benchUpload } from './upload/bench.ts'
 
-const benches: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = { annotate: benchAnnotate }
+const benches: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
+  annotate: benchAnnotate,
+  upload: benchUpload,
+}
 
 const usage = `Usage: npm run bench -- NAME [options]
   NAME        ${Object.keys(benches).join(', ')}

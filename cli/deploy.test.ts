@@ -64,7 +64,7 @@ await test('from a folder to a serving release, again, back, and away', async (t
     uploaded: true,
     created: true,
     digest: rehearsed.digest,
-    ms: { pack: Number, install: 0, upload: Number, deploy: Number, serving: Number },
+    ms: { pack: Number, install: Number, upload: Number, deploy: Number, serving: Number },
   })
   const again = await json('deploy', '--dev-hot')
   t.match(again, { uploaded: false, created: false, digest: first.digest, deployment: first.deployment })

@@ -53,28 +53,43 @@ for _ in $(seq 150); do
   sleep 0.2
 done
 
-ask() { curl -fsS -H "authorization: Bearer ${token[admin]}" "$@" >/dev/null; }
+ask() { curl -fsS -H "authorization: Bearer ${token[admin]}" "$@"; }
 openssl genpkey -algorithm ed25519 -out key.pem 2>/dev/null
 printf 'any bytes' | gzip -n >artifact
 digest=sha256:$(sha256sum artifact | cut -d' ' -f1)
 printf %s "${digest#sha256:}" >message
 signature=$(openssl pkeyutl -sign -rawin -inkey key.pem -in message | od -An -v -tx1 | tr -d ' \n')
 key=$(openssl pkey -in key.pem -pubout -outform DER | tail -c 32 | od -An -v -tx1 | tr -d ' \n')
-ask "$url/apps" -H 'content-type: application/json' -d '{"name":"hello"}'
-ask "$url/apps/hello/public-keys" -H 'content-type: application/json' -d "{\"key\":\"$key\"}"
+ask "$url/apps" -H 'content-type: application/json' -d '{"name":"hello"}' >/dev/null
+ask "$url/apps/hello/public-keys" -H 'content-type: application/json' -d "{\"key\":\"$key\"}" >/dev/null
 ask "$url/artifacts" -H 'content-type: application/gzip' -H 'aether-app: hello' -H "aether-digest: $digest" \
-  -H "aether-signature: $signature" --data-binary @artifact
-ask "$url/deployments" -H 'content-type: application/json' -d "{\"app\":\"hello\",\"digest\":\"$digest\"}"
+  -H "aether-signature: $signature" --data-binary @artifact >/dev/null
+ask "$url/deployments" -H 'content-type: application/json' -d "{\"app\":\"hello\",\"digest\":\"$digest\"}" >made.json
+id=$(node -p 'JSON.parse(require("fs").readFileSync("made.json", "utf8")).id')
+# Half of the run names what is there; random names of apps and digests find nothing.
+cat >there.toml <<T
+[parameters]
+"path.app" = "hello"
+"path.digest" = "$digest"
+"path.id" = "$id"
+"query.app" = "hello"
+"header.aether-app" = "hello"
+"header.aether-digest" = "$digest"
+"header.aether-signature" = "$signature"
+T
+: >any.toml
 
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance
 checks+=,response_schema_conformance,ignored_auth,unsupported_method,missing_required_header,allow_header_conformance
 found=0
 for caller in "${callers[@]}"; do
-  printf '\n== as %s, seed %s\n' "$caller" "$seed"
-  "$SCHEMATHESIS" run "$url/openapi.json" --header "Authorization: Bearer ${token[$caller]}" --checks "$checks" \
-    --phases examples,coverage,fuzzing,stateful --max-examples "$examples" --seed "$seed" --generation-database none \
-    --request-timeout 10 --continue-on-failure --no-color --warnings off || found=1
-  kill -0 "$control" 2>/dev/null || { printf 'control ended\n' >&2; found=1; break; }
+  for names in there any; do
+    printf '\n== as %s, with %s names, seed %s\n' "$caller" "$names" "$seed"
+    "$SCHEMATHESIS" --config-file "$names.toml" run "$url/openapi.json" --header "Authorization: Bearer ${token[$caller]}" \
+      --checks "$checks" --phases examples,coverage,fuzzing,stateful --max-examples "$examples" --seed "$seed" \
+      --generation-database none --request-timeout 10 --continue-on-failure --no-color --warnings off ${SCHEMATHESIS_REPORT:+--report har --report-har-path "$SCHEMATHESIS_REPORT.$caller.$names"} || found=1
+    kill -0 "$control" 2>/dev/null || die 'control ended'
+  done
 done
 # Whatever it answered: what it did not expect itself is in its log.
 ! grep -F '"level":50' "$work/control.log" || found=1

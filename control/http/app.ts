@@ -2,6 +2,7 @@
 //   1 its id and the headers of every answer   2 rate limit   3 token and permission   4 body   5 schema   6 route
 //   7 the end: audit, drain, metrics, log
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '@aether/runtime/log'
 import type { Registry } from '@aether/runtime/metrics'
 import rateLimit from '@fastify/rate-limit'
@@ -46,6 +47,7 @@ export interface HttpOptions {
 const bodyLimit = 64 * 1024
 const idleMs = 60_000
 const longestRequestMs = 3_600_000
+const longestEndMs = 2_000
 const usualLimits = { requests: 60_000, failedTokens: 120 }
 
 export async function buildApp(options: HttpOptions): Promise<Instance> {
@@ -79,12 +81,22 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
     log.debug({ method, route: routeOptions.url, status, ms, request_id: id }, 'answered')
   }
 
+  // A connection that is cut at the end ends before the handler of its request does.
+  const open = new WeakSet<FastifyRequest>()
+  let underWay = 0
+  async function allEnded(): Promise<void> {
+    const until = performance.now() + longestEndMs
+    while (underWay > 0 && performance.now() < until) await sleep(10)
+  }
+
   let closing = false
   app.decorateRequest('principal', null)
   app.decorateRequest('refusal', null)
   app.addHook('onRequest', async (request, reply) => {
     // Fastify's onResponse is not called for a client that left.
     reply.raw.once('close', () => ended(request, reply, '499'))
+    open.add(request)
+    underWay += 1
     // 1
     reply.headers({ [requestIdHeader]: request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
@@ -110,6 +122,7 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
   app.addHook('onSend', async (request, reply) => {
     // 7
     audit.add(request)
+    if (open.delete(request)) underWay -= 1
     const isSending = drainRest(request.raw)
     // Fastify says close after a body that it refused, which would reset a client that is still sending.
     if (isSending) reply.header('connection', 'keep-alive')
@@ -140,6 +153,9 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
   app.addHook('preClose', async () => {
     closing = true
   })
-  app.addHook('onClose', () => audit.settled())
+  app.addHook('onClose', async () => {
+    await allEnded()
+    await audit.settled()
+  })
   return app
 }

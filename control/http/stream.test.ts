@@ -220,6 +220,19 @@ await test('a close lets what is under way finish, and takes nothing new on old 
   t.notOk(logged.some(({ level }) => level === 'error'))
 })
 
+await test('an upload that is cut at the end is over before the close is', async (t) => {
+  const { instance, host, port, headersFor, staged, audited } = await listen(t)
+  const headers = headersFor(digestOf(Buffer.from('x')), { 'content-length': '1000' })
+  const { sending } = begin({ host, port, method: 'POST', path: '/artifacts', headers })
+  sending.write('half')
+  await eventually('the upload', () => staged().length === 1)
+  const closing = instance.close()
+  instance.server.closeAllConnections()
+  await closing
+  t.match(audited.at(-1), { action: 'uploadArtifact', outcome: 'truncated' })
+  t.strictSame(staged(), [])
+})
+
 await test('what is no HTTP is answered by a problem too', async (t) => {
   const { host, port } = await listen(t)
   for (const text of [

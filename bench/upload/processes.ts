@@ -1,0 +1,80 @@
+// Our programs by their paths: started, asked for what they say and for the most memory that they ever held.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const lookMs = 10
+
+export interface Running {
+  readonly child: ChildProcess
+  /** The first line with this text. */
+  line(text: string): Promise<string>
+  /** Megabytes, the most there ever were; the last that was seen where it has ended. */
+  peakMb(): number
+  /** Resolves with the exit code. */
+  readonly ended: Promise<number>
+  stop(): Promise<void>
+}
+
+/** `file` is a path below the root of the project. */
+export function start(file: string, args: readonly string[], env: Readonly<Record<string, string>>): Running {
+  const child = spawn(process.execPath, [`${root}${file}`, ...args], {
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const lines: string[] = []
+  const waiting = new Set<() => void>()
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line)
+      for (const look of waiting) look()
+    })
+  let peakKb = 0
+  const look = () => {
+    peakKb = readPeakKb(child.pid) ?? peakKb
+  }
+  // A process takes its figures with it when it ends.
+  const looking = setInterval(look, lookMs)
+  const ended = once(child, 'close').then(() => {
+    clearInterval(looking)
+    for (const one of waiting) one()
+    return child.exitCode ?? -1
+  })
+  return {
+    child,
+    ended,
+    line: (text) =>
+      new Promise((resolve, reject) => {
+        const find = () => {
+          const found = lines.find((line) => line.includes(text))
+          if (found === undefined && child.exitCode === null) return
+          waiting.delete(find)
+          if (found === undefined) reject(new Error(`${file} ended without "${text}":\n${lines.join('\n')}`))
+          else resolve(found)
+        }
+        waiting.add(find)
+        find()
+      }),
+    peakMb() {
+      look()
+      return peakKb / 1024
+    },
+    async stop() {
+      child.kill('SIGTERM')
+      await ended
+    },
+  }
+}
+
+/** proc(5); undefined where the process has ended. */
+function readPeakKb(pid: number | undefined): number | undefined {
+  try {
+    const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    return peak === undefined ? undefined : Number(peak)
+  } catch {
+    return undefined
+  }
+}
