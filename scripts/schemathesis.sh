@@ -13,6 +13,7 @@ Environment:
   SCHEMATHESIS          the command, where it is installed; else it comes from PyPI into a temporary folder (needs python3)
   SCHEMATHESIS_SEED     of the random examples (5)
   SCHEMATHESIS_EXAMPLES for each operation and phase, at most (40)
+  SCHEMATHESIS_HAR      keeps every request and answer in files whose paths begin so
 U
   exit 2
 }
@@ -89,7 +90,7 @@ run() { # NAMES CALLER [option]...
   printf '\n== as %s, with %s names, seed %s\n' "$2" "$1" "$seed"
   "$SCHEMATHESIS" --config-file "$1.toml" run "$url/openapi.json" --header "Authorization: Bearer ${token[$2]}" \
     --checks "$checks" --phases examples,coverage,fuzzing,stateful --max-examples "$examples" --seed "$seed" \
-    --generation-database none --request-timeout 10 --continue-on-failure --no-color --warnings off "${@:3}" ${HAR:+--report har --report-har-path "$HAR.$1.$2"} || found=1
+    --generation-database none --request-timeout 10 --continue-on-failure --no-color --warnings off "${@:3}" ${SCHEMATHESIS_HAR:+--report har --report-har-path "$SCHEMATHESIS_HAR.$1.$2"} || found=1
   kill -0 "$control" 2>/dev/null || die 'control ended'
 }
 found=0
