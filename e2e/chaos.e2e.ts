@@ -39,8 +39,7 @@ await runScenario('chaos of servers and archives', async (t, scenario) => {
   const watched = tools.measure({
     targets: [{ host: `hello.${namespace}.svc`, port: 80, path: '/' }],
     expected: '(none answers this)',
-    pods: [],
-    annotations: {},
+    change: { kind: 'annotations', pods: [], annotations: {} },
     everyMs: 20,
     quietMs: 0,
     warmMs: 0,

@@ -112,8 +112,7 @@ function measureOne({ tools }: Scenario, pod: Pod, release: Release): Promise<Me
   return tools.measure({
     targets: [{ host: pod.ip, port: 8080, path: '/' }],
     expected: release.answer,
-    pods: [pod.name],
-    annotations: annotationsOf(release, tools.url(release.name)),
+    change: { kind: 'annotations', pods: [pod.name], annotations: annotationsOf(release, tools.url(release.name)) },
     everyMs: 5,
     quietMs: minRefreshIntervalMs + Math.random() * readinessPeriodMs,
     warmMs: 100,

@@ -54,8 +54,7 @@ export async function enter(contestant: Contestant, scenario: Scenario): Promise
       const { targets } = await tools.measure({
         targets: [{ host: pod.ip, port: 8080, path: '/' }, service],
         expected: release.answer,
-        pods: [pod.name],
-        annotations: asking(release),
+        change: { kind: 'annotations', pods: [pod.name], annotations: asking(release) },
         everyMs,
         quietMs: quietMs + Math.random() * contestant.periodMs,
         warmMs: 100,

@@ -1,12 +1,13 @@
 // The control service in the scenario's namespace, with a PostgreSQL, as a user takes it: k8s/rbac and k8s/control under a
 // kustomization of their own. What is not of the namespace is owned by it, and goes with it. The artifacts are on an
-// emptyDir, which outlives the container and not the pod: a test cluster's disks may be root's whatever fsGroup says.
+// emptyDir, which outlives the container and not the pod, or on the claim of k8s/control (own-disk.ts).
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Role, roles } from '@aether/contract/control-api'
 import { execa } from 'execa'
+import { claimName, openDisk } from './own-disk.ts'
 import { forwardPort } from './port-forward.ts'
 import { postgresName, postgresObjects } from './postgres-manifest.ts'
 import type { Scenario } from './scenario.ts'
@@ -17,6 +18,8 @@ const cliLimitMs = 240_000
 export interface ControlOptions {
   /** Variables of control's container, beside those of the manifests. */
   readonly env?: Readonly<Record<string, string>>
+  /** The artifacts outlive control's pod. */
+  readonly isDurable?: boolean
 }
 
 export interface CliResult {
@@ -59,6 +62,7 @@ export async function startControl(scenario: Scenario, options: ControlOptions =
   ]
   await cluster.kubectl(['apply', ...own, '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
   await rolledOut(scenario, postgresName)
+  if (options.isDurable) await openDisk(scenario)
   await cluster.kubectl(['apply', '-k', await writeKustomization(scenario, options)])
   await rolledOut(scenario, 'aether-control')
 
@@ -82,7 +86,10 @@ async function rolledOut({ cluster, namespace }: Scenario, name: string): Promis
   await cluster.kubectl(['rollout', 'status', '--namespace', namespace, `deployment/${name}`, '--timeout=55s'])
 }
 
-async function writeKustomization(scenario: Scenario, { env = {} }: ControlOptions): Promise<string> {
+async function writeKustomization(
+  scenario: Scenario,
+  { env = {}, isDurable = false }: ControlOptions,
+): Promise<string> {
   const { cluster, config, folder, namespace } = scenario
   const { metadata } = await cluster.core.readNamespace({ name: namespace })
   const owner = { apiVersion: 'v1', kind: 'Namespace', name: namespace, uid: metadata?.uid }
@@ -101,7 +108,8 @@ async function writeKustomization(scenario: Scenario, { env = {} }: ControlOptio
     image: config.controlImage,
     env: Object.entries(variables).map(([name, value]) => ({ name, value })),
   }
-  const data = { name: 'data', persistentVolumeClaim: null, emptyDir: {} }
+  const onNode = { name: 'data', persistentVolumeClaim: null, emptyDir: {} }
+  const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: claimName } }
   const own = await mkdtemp(join(folder, 'kustomize-'))
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
@@ -117,17 +125,10 @@ async function writeKustomization(scenario: Scenario, { env = {} }: ControlOptio
           apiVersion: 'apps/v1',
           kind: 'Deployment',
           metadata: { name: 'aether-control' },
-          spec: { template: { spec: { containers: [container], volumes: [data] } } },
+          spec: { template: { spec: { containers: [container], ...(isDurable ? {} : { volumes: [onNode] }) } } },
         }),
       },
-      {
-        patch: JSON.stringify({
-          apiVersion: 'v1',
-          kind: 'PersistentVolumeClaim',
-          metadata: { name: 'aether-control-data' },
-          $patch: 'delete',
-        }),
-      },
+      ...(isDurable ? [] : [{ patch: JSON.stringify({ ...claim, $patch: 'delete' }) }]),
     ],
   }
   await writeFile(join(own, 'kustomization.yaml'), JSON.stringify(kustomization))

@@ -1,21 +1,19 @@
-// Asks pods all the time while their annotations are changed. The process that sends the PATCH is the one that sees the
+// Asks pods all the time while what they shall serve is changed. The process that sends the change is the one that sees the
 // first new answer, so one clock is enough.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openPodApi } from './api.ts'
 import { ask } from './ask.ts'
+import { prepareChange } from './change.ts'
 import type { Address, Answer, Measured, MeasureRequest, TargetMeasured } from './protocol.ts'
 
 export async function measure(request: MeasureRequest): Promise<Measured> {
   const { targets, expected, everyMs, quietMs, warmMs, settleMs, limitMs } = request
   await sleep(quietMs)
-  const api = await openPodApi()
+  const change = await prepareChange(request.change)
   const watched = targets.map((address) => watchTarget(address, expected, everyMs))
   try {
     await sleep(warmMs)
-    // Opens the connection that the PATCH goes over.
-    await Promise.all(request.pods.map((pod) => api.get(pod)))
     const sentAt = performance.now()
-    await Promise.all(request.pods.map((pod) => api.annotate(pod, request.annotations)))
+    await change.make()
     const patchMs = performance.now() - sentAt
     const giveUp = AbortSignal.timeout(limitMs)
     await Promise.race([
@@ -27,7 +25,7 @@ export async function measure(request: MeasureRequest): Promise<Measured> {
     return { targets: results, patchMs }
   } finally {
     await Promise.all(watched.map((one) => one.end(0)))
-    api.close()
+    change.close()
   }
 }
 

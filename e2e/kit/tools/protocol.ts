@@ -21,17 +21,30 @@ export interface Fault {
   readonly truncateAt?: number
 }
 
+export type Change =
+  | {
+      readonly kind: 'annotations'
+      readonly pods: readonly string[]
+      readonly annotations: Readonly<Record<string, string>>
+    }
+  | {
+      readonly kind: 'request'
+      readonly url: string
+      readonly method: string
+      readonly headers: Readonly<Record<string, string>>
+      readonly body: string
+    }
+
 export interface MeasureRequest {
   readonly targets: readonly Address[]
   /** The body, trimmed, of the version that is waited for. */
   readonly expected: string
-  readonly pods: readonly string[]
-  readonly annotations: Readonly<Record<string, string>>
+  readonly change: Change
   /** A fresh connection to each target this often. */
   readonly everyMs: number
   /** Nothing is done for this long at first. */
   readonly quietMs: number
-  /** Asked for this long before the PATCH, so that a failure of the old version shows too. */
+  /** Asked for this long before the change, so that a failure of the old version shows too. */
   readonly warmMs: number
   /** Asked for this long after the last target answered the new version. */
   readonly settleMs: number
@@ -40,7 +53,7 @@ export interface MeasureRequest {
 
 export interface TargetMeasured {
   readonly host: string
-  /** From the PATCH sent to the first new answer received; null where none came in time. */
+  /** From the change sent to the first new answer received; null where none came in time. */
   readonly firstNewMs: number | null
   readonly requests: number
   /** Failed requests by kind; `status` is an answer that is not 2xx. */
@@ -49,6 +62,6 @@ export interface TargetMeasured {
 
 export interface Measured {
   readonly targets: readonly TargetMeasured[]
-  /** From the PATCH sent to the API server's answer, the slowest pod's. */
+  /** From the change sent to its answer, the slowest one's where there are several. */
   readonly patchMs: number
 }
