@@ -180,7 +180,7 @@ export function createController(options: ControllerOptions): Controller {
   }
 
   function scheduleTimeout(row: Deployment): void {
-    const deadline = deadlineOf(row, cluster.view(row) !== undefined, syncTimeoutMs)
+    const deadline = deadlineOf(row, cluster.view(row) !== undefined, syncTimeoutMs, new Date())
     if (deadline !== undefined) passes.at(row, deadline + 10)
   }
 

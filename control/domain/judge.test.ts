@@ -1,7 +1,7 @@
 // Each row of the judgement, from plain values: what is shown for real by the tests of the controller and on a cluster.
 import { digestFromHex } from '@aether/contract/digest'
 import { test } from 'tap'
-import { appliedSeenMs, deadlineOf, type Evidence, judge } from './judge.ts'
+import { appliedSeenMs, deadlineOf, type Evidence, judge, passingMs } from './judge.ts'
 import type { Deployment, Report } from './model.ts'
 import type { AppView, PodView } from './ports.ts'
 
@@ -107,6 +107,23 @@ await test('a fault is said by its own reason, the newest target first', (t) => 
   t.end()
 })
 
+await test('a failure that its fetcher overcomes by itself soon is waited for', (t) => {
+  const unreachable = { outcome: 'fail', serving: v1, reason: 'download', detail: 'unreachable', at: after(1) } as const
+  const withOne = (change: Partial<Report>) => ({ reports: [report('a'), report('b', { ...unreachable, ...change })] })
+  t.match(judged({ ...withOne({}), now: after(2) }), { status: 'syncing' }, 'control may not be reached yet')
+  t.match(judged({ ...withOne({}), now: after(passingMs / 1000) }), { status: 'failed', reason: 'download' })
+  const isFailed = deployment({ currentStatus: 'failed', failureReason: 'download' })
+  t.match(judged({ ...withOne({}), deployment: isFailed, now: after(2) }), { status: 'failed' }, 'and stays so')
+  t.match(judged({ ...withOne({ detail: 'not_found' }), now: after(2) }), { status: 'failed' }, 'what is not there')
+
+  const asked = deployment({ digestAt: after(60), updatedAt: after(60) })
+  const before = withOne({ detail: 'not_found', at: after(59) })
+  t.match(judged({ ...before, deployment: asked, now: after(61) }), { status: 'syncing' }, 'asked for again since')
+  const refused = withOne({ reason: 'signature', detail: 'invalid', at: after(59) })
+  t.match(judged({ ...refused, deployment: asked, now: after(61) }), { status: 'failed' }, 'which nobody tries again')
+  t.end()
+})
+
 await test('time runs out once, from the new digest or the last disturbance, whichever is later', (t) => {
   const oneServes = { reports: [report('a')] }
   t.match(judged({ ...oneServes, now: after(119) }), { status: 'syncing' })
@@ -117,9 +134,11 @@ await test('time runs out once, from the new digest or the last disturbance, whi
   t.match(judged({ deployment: timedOut, now: after(200) }), { status: 'healthy' }, 'until all serve')
   const healthy = deployment({ currentStatus: 'healthy', lastTransitionAt: after(5) })
   t.match(judged({ ...oneServes, deployment: healthy, now: after(3600) }), { status: 'syncing' }, 'a pod was replaced')
-  t.equal(deadlineOf(deployment({ lastTransitionAt: after(60) }), true, 120_000), after(180).getTime())
-  t.equal(deadlineOf(deployment(), false, 120_000), after(appliedSeenMs / 1000).getTime())
-  t.equal(deadlineOf(healthy, true, 120_000), undefined)
+  const later = after(passingMs / 1000)
+  t.equal(deadlineOf(deployment({ lastTransitionAt: after(60) }), true, 120_000, later), after(180).getTime())
+  t.equal(deadlineOf(deployment(), true, 120_000, after(1)), later.getTime(), 'when a download that failed counts')
+  t.equal(deadlineOf(deployment(), false, 120_000, noon), after(appliedSeenMs / 1000).getTime())
+  t.equal(deadlineOf(healthy, true, 120_000, noon), undefined)
   t.end()
 })
 

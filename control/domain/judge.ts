@@ -1,5 +1,6 @@
 // From what the cluster shows and what the pods say to a deployment's status. Pure, so that each row can be tested.
 import { hexOf } from '@aether/contract/digest'
+import { isReason, reasons } from '@aether/contract/reasons'
 import type { CurrentStatus, Deployment, Report } from './model.ts'
 import type { AppView } from './ports.ts'
 
@@ -22,6 +23,13 @@ export interface Evidence {
 /** Within this time after a write, an app that the cluster does not show may be one that it does not show yet. */
 export const appliedSeenMs = 10_000
 
+/**
+ * Within this time after a write, a download that the fetcher tries again in seconds has not failed yet: control writes
+ * targets as soon as it has started, and pods reach it when Kubernetes has found it ready.
+ */
+export const passingMs = 15_000
+const passingDetails: ReadonlySet<string> = new Set(['unreachable', 'timeout', 'truncated', 'http_status'])
+
 /** What is certain comes first: a fault of the newest target before the faults of pods, and those before a time that ran out. */
 export function judge({ deployment, view, reports, now, syncTimeoutMs }: Evidence): Judgement {
   if (!deployment.isApplied) return going(deployment.currentStatus === 'pending' ? 'pending' : 'syncing')
@@ -34,7 +42,7 @@ export function judge({ deployment, view, reports, now, syncTimeoutMs }: Evidenc
 
   for (const pod of pods) {
     const report = byPod.get(pod.uid)
-    if (report?.digest === deployment.digest && report.outcome === 'fail')
+    if (report?.digest === deployment.digest && report.outcome === 'fail' && counts(report, deployment, now))
       return failed(report.reason ?? 'internal', `pod ${pod.name}: ${report.message ?? 'no message'}`)
   }
   for (const pod of pods)
@@ -55,10 +63,29 @@ export function judge({ deployment, view, reports, now, syncTimeoutMs }: Evidenc
   return failed('timeout', `not all pods serve it after ${Math.round(syncTimeoutMs / 1000)} s: ${seen}`)
 }
 
+/** A failure of before the digest was last asked for does not count where the fetcher tries again by itself. */
+function counts(
+  { reason, detail, at }: Report,
+  { currentStatus, digestAt, updatedAt }: Deployment,
+  now: Date,
+): boolean {
+  const isRetried = reason !== null && isReason(reason) && reasons[reason].retry !== 'annotation'
+  if (isRetried && at < digestAt) return false
+  const isPassing = reason === 'download' && passingDetails.has(detail ?? '')
+  return !isPassing || currentStatus === 'failed' || now.getTime() - updatedAt.getTime() >= passingMs
+}
+
 /** When it may fail by time alone; undefined where time changes nothing. */
-export function deadlineOf(deployment: Deployment, isSeen: boolean, syncTimeoutMs: number): number | undefined {
+export function deadlineOf(
+  deployment: Deployment,
+  isSeen: boolean,
+  syncTimeoutMs: number,
+  now: Date,
+): number | undefined {
   if (deployment.currentStatus !== 'syncing') return undefined
   if (!isSeen) return deployment.updatedAt.getTime() + appliedSeenMs
+  const passed = deployment.updatedAt.getTime() + passingMs
+  if (passed > now.getTime()) return passed
   return Math.max(deployment.digestAt.getTime(), deployment.lastTransitionAt.getTime()) + syncTimeoutMs
 }
 
