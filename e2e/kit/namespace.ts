@@ -18,6 +18,7 @@ export async function createNamespace(cluster: Cluster, scenario: string): Promi
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
     .slice(0, 30)
+    .replace(/-$/, '')
   const name = `aether-e2e-${slug}-${randomBytes(3).toString('hex')}`
   const labels = { 'aether.dev/e2e': slug, 'pod-security.kubernetes.io/enforce': 'restricted' }
   await cluster.core.createNamespace({ body: { metadata: { name, labels } } })
