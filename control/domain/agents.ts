@@ -24,7 +24,9 @@ export function createAgents(
       if (fault !== null) throw new ControlError('cluster_unavailable', fault)
       const row = await liveOf(agent)
       const written = row.isTargetWritten ? readDigest(cluster.view(agent)?.target.digest ?? null) : undefined
-      const artifact = await findArtifactOf(store, row.app, written ?? row.digest)
+      // What is no artifact of the app fails the deployment, and keeps no pod from starting with what it had.
+      const wanted = written === undefined ? undefined : await store.findArtifact(row.app, written)
+      const artifact = wanted ?? (await findArtifactOf(store, row.app, row.digest))
       const target = selfTargetOf(artifact, publicUrl)
       // The fetcher starts after init-fetch and must not see an older target than the one answered here.
       if (row.devHot) await cluster.annotatePod(agent, agent.podName, target)

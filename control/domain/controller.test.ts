@@ -45,6 +45,8 @@ async function createWorld(t: Test, store: Store, { syncTimeoutMs = 60_000 } = {
   const app = `app-${++count}`
   const ref = { namespace: 'default', app }
   const files = localFilesOf(join(folder, 'targets'), ref)
+  const pod = localPodOf(ref)
+  const agent = { kind: 'agent', ...ref, podUid: pod.uid, podName: pod.name } as const
   const keys = createSigningPair()
   const log = createLog('control', 'silent')
 
@@ -134,22 +136,20 @@ async function createWorld(t: Test, store: Store, { syncTimeoutMs = 60_000 } = {
         all[annotations.buildCommit] === 'c1'
       )
     },
+    /** As an agent that starts. */
+    askTarget: () => running.services.agents.targetOf(agent),
     /** As the app's agents do. */
     report(digest: Digest, serving: Digest | null = digest) {
       const isOk = serving === digest
-      const pod = localPodOf(ref)
-      return running.services.agents.report(
-        { kind: 'agent', ...ref, podUid: pod.uid, podName: pod.name },
-        {
-          digest,
-          outcome: isOk ? 'ok' : 'fail',
-          serving,
-          reason: isOk ? null : 'unhealthy',
-          detail: null,
-          message: isOk ? null : 'the app ended with exit code 7',
-          ms: isOk ? 5 : null,
-        },
-      )
+      return running.services.agents.report(agent, {
+        digest,
+        outcome: isOk ? 'ok' : 'fail',
+        serving,
+        reason: isOk ? null : 'unhealthy',
+        detail: null,
+        message: isOk ? null : 'the app ended with exit code 7',
+        ms: isOk ? 5 : null,
+      })
     },
     status: (status: string, reason: string | null = null) =>
       eventually(`${status} ${reason ?? ''}`, async () => {
@@ -237,8 +237,10 @@ await test('what is written into the annotations is a change like any other, and
   await status('failed', 'unknown_artifact')
   t.equal((await row()).digest, two)
   t.equal(read()[annotations.digest], three, 'what somebody wrote is left')
+  t.equal((await world.askTarget()).digest, two, 'a pod that is born now starts with what there is')
   await put(three)
   await eventually('the rest of it', () => hasTarget(three))
+  t.equal((await world.askTarget()).digest, three)
   await report(three)
   await status('healthy')
   t.strictSame((await history()).at(-1), ['rollout', 'kubectl', two, three])
