@@ -31,6 +31,9 @@ try {
   for (const [, what] of tap.matchAll(/^ *ok \d+ - (.* # SKIP.*)$/gm)) console.log(`not run: ${what}`)
   const { passed, failed } = countAssertions(tap)
   const isGreen = exitCode === 0 && passed > 0
+  // Again and in full: the reporter leaves out what it does not take for an assertion, such as a process that ended badly.
+  if (!isGreen && !isWhole)
+    for (const [point] of tap.matchAll(/^ *not ok .*(?:\n(?! *(?:not )?ok \d).*){0,30}/gm)) console.log(`\n${point}`)
   console.log(`\n${passed} passed, ${isGreen ? failed : Math.max(1, failed)} failed`)
   process.exitCode = isGreen && failed === 0 ? 0 : 1
 } catch (error) {
