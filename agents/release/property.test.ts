@@ -1,7 +1,7 @@
 // Whatever the bytes: no escape, no crash, and a tree that is accepted is the one that GNU tar makes. Every accepted case
 // is unpacked by both. PROPERTY_CASES=20000 is the long run, PROPERTY_SEED another one.
 import { spawnSync } from 'node:child_process'
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { layoutOf } from '@aether/contract/layout'
@@ -56,7 +56,8 @@ await test('mutated archives are refused, or become the tree that GNU tar makes 
       accepted++
       const made = listTree(ours)
       entries += made.length
-      for (const path of linksOf(ours)) if (!staysInside(ours, path)) throw new Error(`${path} leads outside`)
+      for (const row of made.filter((each) => each.includes(' -> ')))
+        if (!staysInside(ours, join(ours, row.split(' -> ')[0] ?? ''))) throw new Error(`${row} leads outside`)
       const options = ['-x', '-f', '-', '--no-same-owner', '-C', theirs]
       const { signal } = spawnSync('tar', options, { input: archive, timeout: 20_000 })
       strictEqual(signal, null, 'GNU tar did not end')
@@ -74,12 +75,6 @@ await test('mutated archives are refused, or become the tree that GNU tar makes 
 
 function strictEqual(is: unknown, wanted: unknown, what: string): void {
   if (is !== wanted) throw new Error(`${what}:\n${String(is)}\n--- wanted ---\n${String(wanted)}`)
-}
-
-function linksOf(root: string): string[] {
-  return readdirSync(root, { recursive: true, encoding: 'utf8' })
-    .map((path) => join(root, path))
-    .filter((path) => lstatSync(path).isSymbolicLink())
 }
 
 /** Asks the kernel, not our rules: where the link leads, or else the longest part of it that leads anywhere. */

@@ -1,4 +1,5 @@
 // For tests: archives of a few entries with a few things wrong, most of them with a right checksum, so that they are read.
+import { gzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import { endMark, entry, file, header, pax, sealed, symlink } from './test-tar.ts'
 
@@ -114,7 +115,7 @@ export const archives: fc.Arbitrary<Buffer> = fc
     pieces: fc.array(piece, { minLength: 1, maxLength: 6 }),
     changes: fc.array(change, { maxLength: 2 }),
   })
-  .map(({ pieces, changes }) => changes.reduce(apply, Buffer.concat([...pieces, endMark])))
+  .map(({ pieces, changes }) => printable(changes.reduce(apply, Buffer.concat([...pieces, endMark]))))
 
 function apply(archive: Buffer, by: Change): Buffer {
   if (by.kind === 'append') return Buffer.concat([archive, by.bytes])
@@ -156,4 +157,9 @@ function sizeless(text: string): Buffer {
   const whole = entry({ name: 'sized' }, text)
   header({ name: 'sized' }).copy(whole)
   return whole
+}
+
+/** A case that fails is printed short, to be unpacked by `base64 -d | gunzip`. */
+function printable(archive: Buffer): Buffer {
+  return Object.assign(archive, { [fc.toStringMethod]: () => gzipSync(archive).toString('base64') })
 }
