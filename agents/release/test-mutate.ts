@@ -45,6 +45,12 @@ const piece = fc.oneof(
   { weight: 1, arbitrary: body.map((text) => pax({ comment: text }, 'g')) },
   {
     weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom('path', 'linkpath', 'size', 'uid', 'mtime', 'hdrcharset', 'GNU.sparse.size', 'x.y'), name)
+      .map(([key, value]) => Buffer.concat([pax({ [key]: value }), file('kept')])),
+  },
+  {
+    weight: 1,
     arbitrary: body.map((text) => Buffer.concat([pax({ size: `${Buffer.byteLength(text)}` }), sizeless(text)])),
   },
 )
@@ -76,7 +82,11 @@ const field = fc.oneof(
     ),
     length: fc.constant(12),
   }),
-  fc.record({ at: fc.constant(156), bytes: fc.constantFrom(...'\x0001234567xgLKSDVMNAX@'), length: fc.constant(1) }),
+  fc.record({
+    at: fc.constant(156),
+    bytes: fc.constantFrom(...Array.from('\x0001234567xgLKSDVMNAX@')),
+    length: fc.constant(1),
+  }),
   fc.record({ at: fc.constant(157), bytes: target, length: fc.constant(100) }),
   fc.record({
     at: fc.constant(257),
@@ -142,7 +152,7 @@ function apply(archive: Buffer, by: Change): Buffer {
     const head = blocks.slice(0, at + 1).findLast(looksSealed)
     if (head === undefined) return archive
     head.fill(0, by.field.at, by.field.at + by.field.length)
-    head.write(by.field.bytes, by.field.at, by.field.length, /[^\x00-\xff]/.test(by.field.bytes) ? 'utf8' : 'latin1')
+    head.write(by.field.bytes, by.field.at, by.field.length, by.field.at === 0 ? 'utf8' : 'latin1')
     sealed(head)
   }
   return Buffer.concat(blocks)
