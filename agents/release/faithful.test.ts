@@ -1,46 +1,13 @@
 // What we unpack is what GNU tar unpacks: path, type, bytes, execute bit, link target.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, linkSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { lstatSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { createWorld, listTree } from './test-kit.ts'
-import { endMark, file, header, packed, pax, symlink } from './test-tar.ts'
+import { endMark, file, header, packed, pax, sealed, symlink } from './test-tar.ts'
+import { plant } from './test-tree.ts'
 
 const tar = (...args: readonly string[]) => execFileSync('tar', args, { stdio: ['ignore', 'pipe', 'pipe'] })
-
-/** A tree with all that a release may hold; v7 knows no names longer than 99 bytes. */
-function plant(root: string, longNames: boolean): void {
-  const put = (path: string, content: string | Uint8Array, mode = 0o644) => {
-    mkdirSync(join(root, path, '..'), { recursive: true })
-    writeFileSync(join(root, path), content)
-    chmodSync(join(root, path), mode)
-  }
-  put('server.js', 'console.log(1)\n')
-  put('bin/run', '#!/bin/sh\n', 0o755)
-  put('bin/group-writable', 'x', 0o775)
-  put('private', 'owner only', 0o600)
-  put('empty.txt', '')
-  put('exactly-a-block', Buffer.alloc(512, 'b'))
-  put('large.bin', Buffer.alloc(1_300_001, 'pattern '))
-  put('names/äöü – 日本 🚀.txt', 'utf-8')
-  put('names/with space, "quote", \\backslash\\ and [brackets]*', 'odd')
-  put('names/@scope/-dash', 'option-like')
-  put('names/Case', 'upper')
-  put('names/case', 'lower')
-  if (longNames) {
-    put(`names/${'long'.repeat(50)}.txt`, 'a name of 204 bytes')
-    put(`${'folder-of-some-length/'.repeat(14)}leaf.js`, 'a path of 315 bytes')
-    put(`${'folder-of-some-length/'.repeat(6)}mid.js`, 'fits the prefix of ustar')
-  }
-  mkdirSync(join(root, 'empty/nested'), { recursive: true })
-  symlinkSync('../server.js', join(root, 'bin/link'))
-  symlinkSync('bin', join(root, 'to-folder'))
-  symlinkSync('not/there/yet', join(root, 'dangling'))
-  symlinkSync('./to-folder/../bin/./run', join(root, 'winding'))
-  if (longNames) symlinkSync(`names/${'long'.repeat(50)}.txt`, join(root, 'to-long'))
-  linkSync(join(root, 'server.js'), join(root, 'twin.js'))
-  linkSync(join(root, 'bin/run'), join(root, 'zz-run'))
-}
 
 const forms = {
   gnu: ['--format=gnu'],
@@ -76,7 +43,7 @@ await test('two gzip members and many zero blocks at the end are one archive', a
   t.match(listTree(join(world.layout.workspace, 'current')), [/^a - /, /^b - /])
 })
 
-await test('the last of a PAX and a GNU name counts, and a PAX size beats the one of the header', async (t) => {
+await test('a PAX name and size beat those of the header', async (t) => {
   const world = await createWorld(t)
   const content = Buffer.concat([header({ name: 'x', size: 0 }), Buffer.alloc(512, 'c')])
   await world.take(world.publish(packed(pax({ path: 'named', size: '512' }), content, file('next'), endMark)))
@@ -94,4 +61,24 @@ await test('modes become 0755 or 0644 and folders 0775 less the umask, whatever 
   )
   const mode = (path: string) => (lstatSync(`${world.layout.workspace}/current/${path}`).mode & 0o7777).toString(8)
   t.strictSame(['a', 'b', 'c', 'd', 'e', 'sub', '.'].map(mode), ['755', '644', '644', '755', '644', '775', '775'])
+})
+
+await test('what GNU tar reads beyond the letter of the format is read alike', async (t) => {
+  const attributes = pax({ 'SCHILY.xattr.user.odd': 'NN' })
+  const at = attributes.indexOf('NN')
+  attributes.fill(0xff, at, at + 2) // no UTF-8
+  const parts = [
+    attributes,
+    file('with-attributes'),
+    header({ name: 'folder-of-type-7/', type: '7' }),
+    header({ name: 'folder-of-type-nul/', type: '\0' }),
+    sealed(header({ name: 'short', magic: 'ustar\0  ' }).fill('p', 345, 347)),
+  ]
+  const root = t.testdir({ theirs: {}, volume: {} })
+  const world = await createWorld(t, {}, join(root, 'volume'))
+  await world.take(world.publish(packed(...parts, endMark)))
+  execFileSync('tar', ['-xzf', '-', '-C', join(root, 'theirs')], { input: packed(...parts, endMark) })
+  const ours = listTree(join(world.layout.workspace, 'current'))
+  t.strictSame(ours, listTree(join(root, 'theirs')))
+  t.match(ours, [/^folder-of-type-7\/$/, /^folder-of-type-nul\/$/, /^pp\/$/, /^pp\/short - /, /^with-attributes - /])
 })

@@ -29,6 +29,7 @@ await test('what is no whole gzip stream is refused', (t) =>
     'cut in the middle': ['truncated', good.subarray(0, good.length >> 1), /middle of its gzip/],
     'cut before its checksum': ['truncated', good.subarray(0, -4)],
     'with a wrong checksum': ['not_gzip', Buffer.concat([good.subarray(0, -8), Buffer.alloc(8, 1)])],
+    'cut in its second member': ['truncated', Buffer.concat([packed(file('a')), good.subarray(0, -20)])],
     'with text after it': ['not_gzip', Buffer.concat([good, Buffer.alloc(100, 'x')])],
     'with text after zeros after it': ['not_gzip', Buffer.concat([good, Buffer.alloc(9), Buffer.alloc(99, 'x')])],
   }))
@@ -48,7 +49,46 @@ await test('what is no whole tar archive is refused', (t) =>
     'text after the end mark': ['not_tar', packed(file('a'), endMark, Buffer.alloc(512, 'x')), /after its end mark/],
     'an entry after the end mark': ['not_tar', whole(file('a'), endMark, file('b'))],
     'an entry after half an end mark': ['not_tar', whole(file('a'), Buffer.alloc(512), file('b'))],
-    'a header with a wrong checksum': ['not_tar', whole(header({ name: 'a' }).fill('z', 0, 1))],
+    'a second archive in a gzip member of its own': ['not_tar', Buffer.concat([good, good]), /after its end mark/],
+    'a header with a wrong checksum': ['not_tar', whole(header({ name: 'a' }).fill('z', 0, 1)), /^the first header/],
+    'a later header with a wrong checksum': [
+      'not_tar',
+      whole(file('ok.js'), header({ name: 'a' }).fill('z', 0, 1)),
+      /the header after "ok\.js" has the wrong checksum/,
+    ],
+    'a checksum of letters': [
+      'not_tar',
+      whole(header({ name: 'a' }).fill('x', 148, 156)),
+      /checksum that is no number/,
+    ],
+    'a mode of letters': ['not_tar', whole(withField(100, 'rwxr-x\0')), /first header .* has a mode/],
+    'a negative mode': ['not_tar', whole(withField(100, '-644\0'))],
+    'a negative octal size': ['not_tar', whole(withField(124, '-1\0'))],
+    'a PAX size below zero': ['not_tar', whole(pax({ size: '-5' }), file('a'))],
+    'a PAX size beyond all numbers': ['not_tar', whole(pax({ size: '9'.repeat(20) }), file('a'))],
+    'a PAX size that is empty': ['not_tar', whole(pax({ size: '' }), file('a'))],
+    'a long name with no entry': [
+      'not_tar',
+      whole(file('a'), entry({ name: 'L', type: 'L' }, 'b\0')),
+      /after "a" .* does not follow/,
+    ],
+    'two PAX names for one entry': [
+      'not_tar',
+      whole(pax({ path: 'x' }), pax({ path: 'y' }), file('a')),
+      /a second path/,
+    ],
+    'a GNU and a PAX name for one entry': [
+      'not_tar',
+      whole(entry({ name: 'L', type: 'L' }, 'x\0'), pax({ path: 'y' }), file('a')),
+      /a second path/,
+    ],
+    'two GNU link targets for one entry': [
+      'not_tar',
+      whole(entry({ name: 'K', type: 'K' }, 'x\0'), entry({ name: 'K', type: 'K' }, 'y\0'), symlink('a', 'b')),
+      /a second link/,
+    ],
+    'an empty PAX name': ['not_tar', whole(pax({ path: '' }), file('a')), /an empty path/],
+    'an empty GNU name': ['not_tar', whole(entry({ name: 'L', type: 'L' }, '\0'), file('a')), /an empty path/],
     'a size of letters': ['not_tar', whole(withField(124, 'abc\0'))],
     'a negative size': ['not_tar', whole(withField(124, '\xff'.repeat(12)))],
     'a size beyond all numbers': ['not_tar', whole(withField(124, '\x80\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff'))],
@@ -90,6 +130,11 @@ await test('a link that leaves the release is refused, whatever the order of its
     'a hard link to a later file': ['link_escape', whole(hard('a', 'b'), file('b')), /no earlier file/],
     'a hard link to a symlink': ['link_escape', whole(symlink('s', 'b'), file('b'), hard('a', 's'))],
     'a hard link to a folder': ['link_escape', whole(header({ name: 'd/', type: '5' }), hard('a', 'd'))],
+    'a hard link to a file, said as a folder': [
+      'link_escape',
+      whole(file('f'), hard('a', 'f/')),
+      /"f\/", which names a folder/,
+    ],
     'a hard link through a symlink': ['link_escape', whole(file('d/f'), symlink('s', 'd'), hard('a', 's/f'))],
   }))
 
@@ -113,6 +158,11 @@ await test('kinds of entries that a release has no use for are refused, not drop
     'a symlink with content': ['unsupported_entry', whole(entry({ name: 's', type: '2', link: 'x' }, 'x'))],
     'a line break in a name': ['unsupported_entry', whole(file('a\nREFRESH_OK')), /control characters/],
     'an escape character in a name': ['unsupported_entry', whole(file('a\x1b[2J'))],
+    'an eight-bit control character in a name': ['unsupported_entry', whole(file('a\x9b2J'))],
+    'a file that is said as a folder': ['unsupported_entry', whole(file('d/.')), /"d\/\." is the name of a folder/],
+    'a size for all entries': ['unsupported_entry', whole(pax({ size: '1' }, 'g'), file('a')), /the PAX record "size"/],
+    'a link target for all entries': ['unsupported_entry', whole(pax({ linkpath: 'x' }, 'g'), symlink('a', 'b'))],
+    'a Solaris extended header': ['unsupported_entry', whole(entry({ name: 'X', type: 'X' }, 'x'), file('a'))],
     'a NUL in a PAX name': ['unsupported_entry', whole(pax({ path: 'a\0b' }), file('x'))],
     'a control character in a link': ['link_escape', whole(symlink('a', 'b\n'))],
     'a name that is not UTF-8': ['unsupported_entry', whole(withField(0, 'caf\xe9')), /UTF-8/],
@@ -134,7 +184,7 @@ await test('what would use up the volume, the memory or the time is refused', as
   const many = Array.from({ length: 1001 }, (_, i) => header({ name: `f${i}` }))
   const maze = [symlink('m', '.'), ...Array.from({ length: 900 }, (_, i) => mazeLink(`l${i}`))]
   await refusesAll(t, {
-    'too many entries': ['limit', whole(...many), /more than 1000 entries/],
+    'too many entries': ['limit', whole(...many), /more than 1000 entries at "f1000"/],
     'too many folders that are only implied': ['limit', whole(...many.map((_, i) => header({ name: `d${i}/f` })))],
     'too deep': ['limit', whole(pax({ path: deep }), file('x')), /deeper than 64/],
     'a name too long for the kernel': ['limit', whole(pax({ path: 'x'.repeat(256) }), file('x')), /255 bytes/],
@@ -147,16 +197,67 @@ await test('what would use up the volume, the memory or the time is refused', as
     'a release too large': ['limit', whole(entry({ name: 'a', size: 33 * 1024 * 1024 })), /AETHER_MAX_UNPACKED_BYTES/],
     'parts that are too large together': ['limit', whole(zeros('a'), zeros('b'), zeros('c'))],
     'metadata too large': ['limit', whole(entry({ name: 'p', type: 'x' }, Buffer.alloc(1024 * 1024 + 1)), file('a'))],
+    'metadata too large together': [
+      'limit',
+      whole(...Array.from({ length: 3 }, manyRecords), file('a')),
+      /AETHER_MAX_METADATA_BYTES/,
+    ],
     'a file larger than numbers are exact': ['limit', whole(pax({ size: '999999999999999' }), file('a'))],
   })
 })
+
+await test('caps that are set are kept', async (t) => {
+  await refusesAll(
+    t,
+    {
+      'a path too long': ['limit', whole(file('abcdefgh/ijklmnop')), /"abcdefgh\/ijklmnop" .*AETHER_MAX_PATH_BYTES/],
+      'a path too long in bytes': ['limit', whole(file('éééééééééé'))],
+      'a link too long': ['limit', whole(symlink('a', 'abcdefgh/ijklmnop')), /"a" .*AETHER_MAX_PATH_BYTES/],
+      'too deep': ['limit', whole(file('a/b/c/d')), /"a\/b\/c\/d" .*AETHER_MAX_DEPTH/],
+    },
+    { maxPathBytes: 15, maxDepth: 3 },
+  )
+  await t.test('zeros that pack to next to nothing', (each) =>
+    refusesAll(
+      each,
+      {
+        'a ratio of a thousand': ['limit', whole(zeros('a', 70)), /200 times its bytes: raise AETHER_MAX_UNPACK_RATIO/],
+      },
+      { maxUnpackedBytes: 256 * 1024 * 1024 },
+    ),
+  )
+})
+
+await test('names that a disk could take for one are refused where that is asked for', (t) =>
+  refusesAll(
+    t,
+    {
+      'two cases': [
+        'duplicate',
+        whole(file('JSONStream'), file('jsonstream')),
+        /"jsonstream" and "JSONStream" differ only/,
+      ],
+      'two Unicode forms': ['duplicate', whole(file('caf\u00e9'), file('cafe\u0301'))],
+      'folders that are only implied': [
+        'duplicate',
+        whole(file('Lib/a'), file('lib/b')),
+        /AETHER_REFUSE_NAME_COLLISIONS/,
+      ],
+      'a sharp s': ['duplicate', whole(file('stra\u00dfe'), file('STRASSE'))],
+    },
+    { refuseCollisions: true },
+  ))
 
 function hard(name: string, link: string): Buffer {
   return header({ name, type: '1', link })
 }
 
-function zeros(name: string): Buffer {
-  return entry({ name }, Buffer.alloc(12 * 1024 * 1024))
+function zeros(name: string, mebibytes = 12): Buffer {
+  return entry({ name }, Buffer.alloc(mebibytes * 1024 * 1024))
+}
+
+function manyRecords(): Buffer {
+  return pax({ comment: 'x'.repeat(900_000) }, 'g')
 }
 
 /** Takes thousands of steps to resolve, and goes nowhere. */

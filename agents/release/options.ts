@@ -39,6 +39,29 @@ export function readRefreshOptions(read: ConfigReader): RefreshOptions {
       ),
       maxEntries: read.integer('AETHER_MAX_ENTRIES', 200_000, range(1), 'Most files, folders and links in a release.'),
       maxDepth: read.integer('AETHER_MAX_DEPTH', 64, { min: 1, max: 1000 }, 'Deepest nesting of folders in a release.'),
+      maxPathBytes: read.integer(
+        'AETHER_MAX_PATH_BYTES',
+        3500,
+        { min: 1, max: 3500 }, // PATH_MAX is 4096, and the path of staging comes before
+        'Longest path, or target of a symlink, in a release.',
+      ),
+      maxMetadataBytes: read.integer(
+        'AETHER_MAX_METADATA_BYTES',
+        256 * mebibyte,
+        range(1),
+        'Most bytes of PAX and GNU headers in an archive, together.',
+      ),
+      maxUnpackRatio: read.integer(
+        'AETHER_MAX_UNPACK_RATIO',
+        200,
+        range(1),
+        'Most bytes of archive to a byte of artifact, once 64 MiB are unpacked.',
+      ),
+      refuseCollisions: read.boolean(
+        'AETHER_REFUSE_NAME_COLLISIONS',
+        false,
+        'true refuses a release with names that differ only in case or Unicode form.',
+      ),
       maxWorkspaceBytes: read.integer(
         'AETHER_WORKSPACE_MAX_BYTES',
         0,

@@ -11,51 +11,54 @@ export interface TarHeader {
   readonly linkName: string
 }
 
+/** Says which header it is, for an error. */
+export type Where = () => string
+
 /** Parses a header block that is not all zero. Throws ReasonError `extract`. */
-export function parseHeader(block: Uint8Array): TarHeader {
+export function parseHeader(block: Uint8Array, where: Where): TarHeader {
   const bytes = Buffer.from(block.buffer, block.byteOffset, blockSize)
-  if (numberAt(bytes, 148, 8, 'checksum') !== checksumOf(bytes))
-    throw refusal('extract', 'not_tar', 'a header of the archive has the wrong checksum: is it a tar archive, whole?')
-  const magic = bytes.toString('latin1', 257, 265)
-  const prefix = magic === 'ustar\u000000' ? textAt(bytes, 345, 155) : ''
-  const name = textAt(bytes, 0, 100)
+  if (numberAt(bytes, 148, 8, 'checksum', where) !== checksumOf(bytes))
+    throw refusal('extract', 'not_tar', `${where()} has the wrong checksum: is it a tar archive, whole?`)
+  // Whatever the version behind the magic: GNU tar reads the prefix then.
+  const prefix = bytes.toString('latin1', 257, 263) === 'ustar\0' ? textAt(bytes, 345, 155, where) : ''
+  const name = textAt(bytes, 0, 100, where)
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
     type: bytes[156] === 0 ? '0' : String.fromCharCode(bytes[156] ?? 0),
-    size: numberAt(bytes, 124, 12, 'size'),
-    mode: numberAt(bytes, 100, 8, 'mode'),
-    linkName: textAt(bytes, 157, 100),
+    size: numberAt(bytes, 124, 12, 'size', where),
+    mode: numberAt(bytes, 100, 8, 'mode', where),
+    linkName: textAt(bytes, 157, 100, where),
   }
 }
 
-/** Parses `<length> <key>=<value>\n` records. */
-export function parsePax(data: Buffer): ReadonlyMap<string, string> {
-  const records = new Map<string, string>()
+/** Parses `<length> <key>=<value>\n` records. Values stay bytes: those of extended attributes are no text. */
+export function parsePax(data: Buffer, where: Where): ReadonlyMap<string, Buffer> {
+  const records = new Map<string, Buffer>()
   for (let at = 0; at < data.length; ) {
     const space = data.indexOf(0x20, at)
     const digits = space < 0 ? '' : data.toString('latin1', at, space)
     const end = at + Number(digits)
     if (!/^[1-9]\d{0,9}$/.test(digits) || end > data.length || end <= space + 1 || data[end - 1] !== 0x0a)
-      throw badPax()
+      throw badPax(where)
     const equals = data.indexOf(0x3d, space)
-    if (equals < 0 || equals >= end) throw badPax()
-    records.set(decode(data.subarray(space + 1, equals)), decode(data.subarray(equals + 1, end - 1)))
+    if (equals < 0 || equals >= end) throw badPax(where)
+    records.set(data.toString('latin1', space + 1, equals), data.subarray(equals + 1, end - 1))
     at = end
   }
   return records
 }
 
 /** UTF-8, or refused: two readers of other bytes would see two names. */
-export function decode(bytes: Uint8Array): string {
+export function decode(bytes: Uint8Array, where: Where): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (cause) {
-    throw refusal('extract', 'unsupported_entry', 'the archive has a name that is not UTF-8', { cause })
+    throw refusal('extract', 'unsupported_entry', `${where()} has a name that is not UTF-8`, { cause })
   }
 }
 
-function badPax() {
-  return refusal('extract', 'not_tar', 'the archive has a PAX header whose records do not add up')
+function badPax(where: Where) {
+  return refusal('extract', 'not_tar', `${where()} has PAX records that do not add up`)
 }
 
 function checksumOf(bytes: Buffer): number {
@@ -64,14 +67,14 @@ function checksumOf(bytes: Buffer): number {
   return sum
 }
 
-function textAt(bytes: Buffer, at: number, length: number): string {
+function textAt(bytes: Buffer, at: number, length: number, where: Where): string {
   const field = bytes.subarray(at, at + length)
   const end = field.indexOf(0)
-  return decode(end < 0 ? field : field.subarray(0, end))
+  return decode(end < 0 ? field : field.subarray(0, end), where)
 }
 
 /** Octal, or the GNU base-256 form (high bit of the first byte set). */
-function numberAt(bytes: Buffer, at: number, length: number, what: string): number {
+function numberAt(bytes: Buffer, at: number, length: number, what: string, where: Where): number {
   const field = bytes.subarray(at, at + length)
   const first = field[0] ?? 0
   if (first >= 0x80) {
@@ -85,5 +88,5 @@ function numberAt(bytes: Buffer, at: number, length: number, what: string): numb
       .replace(/[ \0].*$/s, '')
     if (/^[0-7]{0,12}$/.test(text)) return text === '' ? 0 : Number.parseInt(text, 8)
   }
-  throw refusal('extract', 'not_tar', `a header of the archive has a ${what} that is no number`)
+  throw refusal('extract', 'not_tar', `${where()} has a ${what} that is no number that we take`)
 }

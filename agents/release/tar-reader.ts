@@ -2,6 +2,11 @@
 import { refusal } from '@aether/contract/reasons'
 import { blockSize, decode, parseHeader, parsePax, type TarHeader } from './tar-header.ts'
 
+export interface ReadLimits {
+  /** Of PAX and GNU headers, all together. */
+  readonly maxMetadataBytes: number
+}
+
 export type TarEntry =
   | { readonly kind: 'folder'; readonly path: string }
   | { readonly kind: 'file'; readonly path: string; readonly size: number; readonly executable: boolean }
@@ -23,9 +28,16 @@ export interface TarReader {
 
 type State = 'header' | 'data' | 'padding' | 'meta' | 'end'
 
-const maxMetadataBytes = 1024 * 1024
+const maxHeaderBytes = 1024 * 1024 // of one PAX or GNU header: it is held in memory
 
-export function createTarReader(sink: TarSink): TarReader {
+/** What PAX and GNU headers say of the entry that follows them. */
+interface Ahead {
+  readonly path?: string
+  readonly link?: string
+  readonly size?: number
+}
+
+export function createTarReader(sink: TarSink, limits: ReadLimits): TarReader {
   const block = Buffer.alloc(blockSize)
   let filled = 0
   let state: State = 'header'
@@ -34,7 +46,10 @@ export function createTarReader(sink: TarSink): TarReader {
   let zeroBlocks = 0
   let meta: Buffer[] = []
   let metaType = ''
-  let next = { path: '', link: '', size: -1 }
+  let metaBytes = 0
+  let ahead: Ahead | undefined
+  let last: string | undefined
+  const where = () => (last === undefined ? 'the first header of the archive' : `the header after ${shown(last)}`)
 
   function write(bytes: Uint8Array): void {
     let at = 0
@@ -62,32 +77,40 @@ export function createTarReader(sink: TarSink): TarReader {
         if (block.every((byte) => byte === 0)) endMark()
         else if (state === 'end' || zeroBlocks > 0)
           throw refusal('extract', 'not_tar', 'the archive has something after its end mark')
-        else header(parseHeader(block))
+        else header(parseHeader(block, where))
       }
     }
   }
 
   function endMark(): void {
+    if (ahead !== undefined) throw refusal('extract', 'not_tar', `${where()} describes an entry that does not follow`)
     zeroBlocks++
     if (zeroBlocks === 2) state = 'end'
   }
 
   function header(read: TarHeader): void {
     if (read.type === 'x' || read.type === 'g' || read.type === 'L' || read.type === 'K') {
-      if (read.size > maxMetadataBytes)
-        throw refusal('extract', 'limit', `the archive has a metadata entry of more than ${maxMetadataBytes} bytes`)
+      metaBytes += blockSize + read.size
+      if (read.size > maxHeaderBytes)
+        throw refusal('extract', 'limit', `${where()} has more than ${maxHeaderBytes} bytes of metadata`)
+      if (metaBytes > limits.maxMetadataBytes)
+        throw refusal(
+          'extract',
+          'limit',
+          `the archive has more than ${limits.maxMetadataBytes} bytes of metadata at ${where()}: raise AETHER_MAX_METADATA_BYTES if that is right`,
+        )
       metaType = read.type
       meta = []
       return startBody(read.size, 'meta')
     }
-    const { path, link, size } = next
-    next = { path: '', link: '', size: -1 }
     const entry = toEntry({
       ...read,
-      name: path || read.name,
-      linkName: link || read.linkName,
-      size: size < 0 ? read.size : size,
+      name: ahead?.path ?? read.name,
+      linkName: ahead?.link ?? read.linkName,
+      size: ahead?.size ?? read.size,
     })
+    ahead = undefined
+    last = entry.path
     sink.entry(entry)
     if (entry.kind === 'file') startBody(entry.size, 'data')
   }
@@ -108,30 +131,55 @@ export function createTarReader(sink: TarSink): TarReader {
   function endMeta(data: Buffer): void {
     if (metaType === 'L' || metaType === 'K') {
       const end = data.indexOf(0)
-      const text = decode(end < 0 ? data : data.subarray(0, end))
-      next = metaType === 'L' ? { ...next, path: text } : { ...next, link: text }
-      return
+      const text = decode(end < 0 ? data : data.subarray(0, end), where)
+      return foresee(metaType === 'L' ? { path: text } : { link: text })
     }
-    const records = parsePax(data)
+    const records = parsePax(data, where)
     for (const key of records.keys())
       if (key.startsWith('GNU.sparse.') || (metaType === 'g' && ['path', 'linkpath', 'size'].includes(key)))
-        throw refusal('extract', 'unsupported_entry', `the archive uses the PAX record ${key}, which is not supported`)
+        throw refusal(
+          'extract',
+          'unsupported_entry',
+          `${where()} has the PAX record ${shown(key)}, which is not supported there`,
+        )
     if (metaType === 'g') return
-    const size = records.get('size')
-    if (size !== undefined && !/^\d{1,15}$/.test(size))
-      throw refusal('extract', 'not_tar', 'the archive has a PAX size that is no number')
-    next = {
-      path: records.get('path') ?? next.path,
-      link: records.get('linkpath') ?? next.link,
-      size: size === undefined ? next.size : Number(size),
+    const text = (key: string) => {
+      const value = records.get(key)
+      return value === undefined ? undefined : decode(value, where)
     }
+    const path = text('path')
+    const link = text('linkpath')
+    const size = text('size')
+    if (size !== undefined && !/^\d{1,15}$/.test(size))
+      throw refusal('extract', 'not_tar', `${where()} has a PAX size that is no number`)
+    foresee({
+      ...(path === undefined ? {} : { path }),
+      ...(link === undefined ? {} : { link }),
+      ...(size === undefined ? {} : { size: Number(size) }),
+    })
+  }
+
+  /** Readers differ in which of two names they believe, and in what an empty one means. */
+  function foresee(more: Ahead): void {
+    for (const [what, value] of Object.entries(more))
+      if (value === '' || (ahead !== undefined && what in ahead))
+        throw refusal(
+          'extract',
+          'not_tar',
+          `${where()} gives the next entry ${value === '' ? 'an empty' : 'a second'} ${what}`,
+        )
+    ahead = { ...ahead, ...more }
   }
 
   return {
     write,
     finish() {
       if (state === 'end' && filled === 0) return
-      throw refusal('extract', 'truncated', 'the archive ends before its end mark: pack it again')
+      throw refusal(
+        'extract',
+        'truncated',
+        `the archive ends before its end mark, in or behind ${last === undefined ? 'its first header' : shown(last)}: pack it again`,
+      )
     },
   }
 }
@@ -144,24 +192,28 @@ const knownTypes: Readonly<Record<string, TarEntry['kind']>> = {
   7: 'file',
 }
 
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, 120))
+}
+
 function toEntry(header: TarHeader): TarEntry {
   const { name: path, size } = header
   // v7 archives have no type for folders: a trailing slash says it.
-  const kind = header.type === '0' && path.endsWith('/') ? 'folder' : knownTypes[header.type]
-  const shown = JSON.stringify(path.slice(0, 120))
+  const known = knownTypes[header.type]
+  const kind = known === 'file' && path.endsWith('/') ? 'folder' : known
   if (kind === undefined)
     throw refusal(
       'extract',
       'unsupported_entry',
-      `${shown} is an entry of type ${JSON.stringify(header.type)}: files, folders and links are taken`,
+      `${shown(path)} is an entry of type ${JSON.stringify(header.type)}: files, folders and links are taken`,
     )
   if ((header.mode & 0o7000) !== 0)
     throw refusal(
       'extract',
       'unsupported_entry',
-      `${shown} has the setuid, setgid or sticky bit: clear it before packing`,
+      `${shown(path)} has the setuid, setgid or sticky bit: clear it before packing`,
     )
   if (kind === 'file') return { kind, path, size, executable: (header.mode & 0o111) !== 0 }
-  if (size !== 0) throw refusal('extract', 'unsupported_entry', `${shown} is a ${kind} with content`)
+  if (size !== 0) throw refusal('extract', 'unsupported_entry', `${shown(path)} is a ${kind} with content`)
   return kind === 'folder' ? { kind, path } : { kind, path, to: header.linkName }
 }

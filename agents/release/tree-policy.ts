@@ -5,6 +5,9 @@ import { refusal } from '@aether/contract/reasons'
 export interface TreeLimits {
   readonly maxEntries: number
   readonly maxDepth: number
+  readonly maxPathBytes: number
+  /** Refuses names that a disk which ignores case or Unicode forms would take for one. */
+  readonly refuseCollisions: boolean
 }
 
 type Node = { readonly kind: 'file' } | { readonly kind: 'folder' } | { readonly kind: 'link'; readonly to: string }
@@ -21,25 +24,42 @@ export interface TreePolicy {
 }
 
 const maxLinkHops = 40 // as the kernel's MAXSYMLINKS, path_resolution(7)
-const maxPathBytes = 3500 // PATH_MAX is 4096, and the path of staging comes before
 const maxLinkSteps = 50_000_000 // names looked up for all links together: seconds, whatever the archive
 
 export function createTreePolicy(limits: TreeLimits): TreePolicy {
   const nodes = new Map<string, Node>()
+  const folded = new Map<string, string>()
   let linkSteps = 0
 
   function admit(path: string, node: Node): void {
     if (nodes.has(path)) throw refusal('extract', 'duplicate', `${show(path)} stands twice in the archive`)
     admitParents(path)
-    nodes.set(path, node)
+    addNode(path, node)
     if (nodes.size > limits.maxEntries)
-      throw refusal('extract', 'limit', `the archive has more than ${limits.maxEntries} entries`)
+      throw refusal(
+        'extract',
+        'limit',
+        `the archive has more than ${limits.maxEntries} entries at ${show(path)}: raise AETHER_MAX_ENTRIES if that is right`,
+      )
+  }
+  function addNode(path: string, node: Node): void {
+    nodes.set(path, node)
+    if (!limits.refuseCollisions) return
+    const key = foldName(path)
+    const other = folded.get(key)
+    if (other !== undefined)
+      throw refusal(
+        'extract',
+        'duplicate',
+        `${show(path)} and ${show(other)} differ only in case or Unicode form, which AETHER_REFUSE_NAME_COLLISIONS forbids`,
+      )
+    folded.set(key, path)
   }
   function admitParents(path: string): void {
     for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
       const parent = path.slice(0, at)
       const found = nodes.get(parent)
-      if (found === undefined) nodes.set(parent, { kind: 'folder' })
+      if (found === undefined) addNode(parent, { kind: 'folder' })
       else if (found.kind !== 'folder')
         throw refusal(
           'extract',
@@ -98,8 +118,12 @@ export function createTreePolicy(limits: TreeLimits): TreePolicy {
           'link_escape',
           `${show(path)} is a symlink to ${show(to)}: only relative ones inside the release are taken`,
         )
-      if (Buffer.byteLength(to) > maxPathBytes)
-        throw refusal('extract', 'limit', `${show(path)} is a symlink to a path of more than ${maxPathBytes} bytes`)
+      if (Buffer.byteLength(to) > limits.maxPathBytes)
+        throw refusal(
+          'extract',
+          'limit',
+          `${show(path)} is a symlink to a path of more than ${limits.maxPathBytes} bytes (AETHER_MAX_PATH_BYTES)`,
+        )
       admit(path, { kind: 'link', to })
       resolve(path, to)
       return path
@@ -107,6 +131,13 @@ export function createTreePolicy(limits: TreeLimits): TreePolicy {
     admitHardLink(written, writtenTo) {
       const path = cleanName(written, limits)
       const to = cleanName(writtenTo, limits)
+      // The kernel takes a trailing slash for a folder.
+      if (writtenTo.endsWith('/'))
+        throw refusal(
+          'extract',
+          'link_escape',
+          `${show(path)} is a hard link to ${show(writtenTo)}, which names a folder`,
+        )
       if (nodes.get(to)?.kind !== 'file')
         throw refusal(
           'extract',
@@ -125,6 +156,8 @@ export function createTreePolicy(limits: TreeLimits): TreePolicy {
 function cleanName(written: string, limits: TreeLimits): string {
   const path = clean(written, limits)
   if (path === '') throw refusal('extract', 'path_escape', `${show(written)} names the root of the release`)
+  if (/\/\.\/*$/.test(written))
+    throw refusal('extract', 'unsupported_entry', `${show(written)} is the name of a folder, and the entry is none`)
   return path
 }
 
@@ -136,19 +169,27 @@ function clean(written: string, limits: TreeLimits): string {
   const parts = written.split('/').filter((part) => part !== '' && part !== '.')
   if (parts.includes('..')) throw refusal('extract', 'path_escape', `${show(written)} leaves the release by ..`)
   if (parts.length > limits.maxDepth)
-    throw refusal('extract', 'limit', `${show(written)} is deeper than ${limits.maxDepth} folders`)
+    throw refusal('extract', 'limit', `${show(written)} is deeper than ${limits.maxDepth} folders (AETHER_MAX_DEPTH)`)
   if (parts.some((part) => Buffer.byteLength(part) > 255))
     // NAME_MAX
     throw refusal('extract', 'limit', `${show(written)} has a name of more than 255 bytes`)
   const path = parts.join('/')
-  if (Buffer.byteLength(path) > maxPathBytes)
-    throw refusal('extract', 'limit', `${show(path)} is a path of more than ${maxPathBytes} bytes`)
+  if (Buffer.byteLength(path) > limits.maxPathBytes)
+    throw refusal(
+      'extract',
+      'limit',
+      `${show(path)} is a path of more than ${limits.maxPathBytes} bytes (AETHER_MAX_PATH_BYTES)`,
+    )
   return path
 }
 
 function hasControl(text: string): boolean {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  return /[\u0000-\u001f\u007f]/.test(text)
+  return /[\u0000-\u001f\u007f-\u009f]/.test(text)
+}
+
+function foldName(path: string): string {
+  return path.normalize('NFD').toUpperCase().toLowerCase().normalize('NFC')
 }
 
 function show(path: string): string {

@@ -4,11 +4,13 @@ import { dirname, join } from 'node:path'
 import { createGunzip } from 'node:zlib'
 import { refusal } from '@aether/contract/reasons'
 import type { Room } from './budget.ts'
-import { createTarReader, type TarEntry } from './tar-reader.ts'
+import { createTarReader, type ReadLimits, type TarEntry } from './tar-reader.ts'
 import { createTreePolicy, type TreeLimits } from './tree-policy.ts'
 
-export interface UnpackLimits extends TreeLimits {
+export interface UnpackLimits extends TreeLimits, ReadLimits {
   readonly maxUnpackedBytes: number
+  /** Bytes of tar to a byte of gzip; asked once there are many. */
+  readonly maxUnpackRatio: number
 }
 
 export interface Unpacked {
@@ -25,6 +27,9 @@ export interface Unpacker {
   abandon(): void
 }
 
+/** Up to here any ratio is taken: a small archive of zeros harms nobody. */
+const ratioFloorBytes = 64 * 1024 * 1024
+
 export function createUnpacker(folder: string, limits: UnpackLimits, room: Room): Unpacker {
   const policy = createTreePolicy(limits)
   const madeFolders = new Set([''])
@@ -33,22 +38,25 @@ export function createUnpacker(folder: string, limits: UnpackLimits, room: Room)
   let open = -1
 
   // Small synchronous calls: on many small files they cost less than their asynchronous kin.
-  const reader = createTarReader({
-    entry(entry) {
-      if (entry.kind === 'folder') return makeFolder(policy.admitFolder(entry.path).path)
-      files++
-      if (entry.kind === 'file') openFile(entry)
-      else if (entry.kind === 'symlink') symlinkSync(entry.to, place(policy.admitSymlink(entry.path, entry.to)))
-      else {
-        const { path, to } = policy.admitHardLink(entry.path, entry.to)
-        linkSync(join(folder, to), place(path))
-      }
+  const reader = createTarReader(
+    {
+      entry(entry) {
+        if (entry.kind === 'folder') return makeFolder(policy.admitFolder(entry.path).path)
+        files++
+        if (entry.kind === 'file') openFile(entry)
+        else if (entry.kind === 'symlink') symlinkSync(entry.to, place(policy.admitSymlink(entry.path, entry.to)))
+        else {
+          const { path, to } = policy.admitHardLink(entry.path, entry.to)
+          linkSync(join(folder, to), place(path))
+        }
+      },
+      data(part) {
+        for (let at = 0; at < part.length; ) at += writeSync(open, part, at)
+      },
+      end: closeFile,
     },
-    data(part) {
-      for (let at = 0; at < part.length; ) at += writeSync(open, part, at)
-    },
-    end: closeFile,
-  })
+    limits,
+  )
 
   function openFile(entry: TarEntry & { kind: 'file' }): void {
     bytes += entry.size
@@ -56,7 +64,7 @@ export function createUnpacker(folder: string, limits: UnpackLimits, room: Room)
       throw refusal(
         'extract',
         'limit',
-        `the release is larger than ${limits.maxUnpackedBytes} bytes: raise AETHER_MAX_UNPACKED_BYTES if that is right`,
+        `the release is larger than ${limits.maxUnpackedBytes} bytes with ${JSON.stringify(entry.path.slice(0, 120))}: raise AETHER_MAX_UNPACKED_BYTES if that is right`,
       )
     const path = place(policy.admitFile(entry.path))
     room.take(entry.size)
@@ -79,6 +87,7 @@ export function createUnpacker(folder: string, limits: UnpackLimits, room: Room)
 
   const gunzip = createGunzip()
   let taken = 0
+  let inflated = 0
   let failure: unknown
   let wake = () => {}
   const fail = (error: unknown) => {
@@ -91,6 +100,13 @@ export function createUnpacker(folder: string, limits: UnpackLimits, room: Room)
   gunzip.on('data', (data: Buffer) => {
     if (failure !== undefined) return
     try {
+      inflated += data.length
+      if (inflated > ratioFloorBytes && inflated > taken * limits.maxUnpackRatio)
+        throw refusal(
+          'extract',
+          'limit',
+          `the artifact unpacks to more than ${limits.maxUnpackRatio} times its bytes: raise AETHER_MAX_UNPACK_RATIO if that is right`,
+        )
       reader.write(data)
     } catch (error) {
       fail(error)
