@@ -12,6 +12,7 @@ import { testFolder } from '@aether/runtime/test-process'
 import { createKeyring } from '@aether/verifier/keyring'
 import type { Test } from 'tap'
 import { readCurrent } from './activate.ts'
+import type { SourcePolicy } from './origins.ts'
 import { recoverVolume } from './recover.ts'
 import { type Refreshed, type RefreshOptions, refresh } from './refresh.ts'
 
@@ -59,6 +60,9 @@ export const limits = {
   totalMs: 20_000,
 }
 
+/** The servers of tests are on loopback. */
+export const sources: SourcePolicy = { origins: new Set(), controlOrigin: undefined, addresses: 'any' }
+
 /** A volume, a key, a server, and how a target is made and refreshed. */
 export async function createWorld(t: Test, changes: Partial<typeof limits> = {}, root = testFolder(t)) {
   const signer = createSigner()
@@ -67,6 +71,7 @@ export async function createWorld(t: Test, changes: Partial<typeof limits> = {},
   const options: RefreshOptions = {
     layout,
     policy: { requireSignature: true, keyring: createKeyring(signer.publicPem, 'AETHER_PUBKEY') },
+    sources,
     limits: { ...limits, ...changes },
   }
   await recoverVolume(layout)
