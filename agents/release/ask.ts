@@ -19,17 +19,28 @@ export interface Answer extends Dispatcher.ResponseData {
   readonly url: string
 }
 
+/** What is still missing of a representation. */
+export interface Rest {
+  readonly from: number
+  readonly etag: string
+}
+
 const maxRedirects = 5
 
-/** Answers what came with status 200. Throws ReasonError `download`. */
-export async function askArtifact(start: string, options: AskOptions, signal: AbortSignal): Promise<Answer> {
+/** Answers what came with status 200; or 206, where the rest alone is asked for. Throws ReasonError `download`. */
+export async function askArtifact(
+  start: string,
+  options: AskOptions,
+  signal: AbortSignal,
+  rest?: Rest,
+): Promise<Answer> {
   let url = start
   for (let hops = 0; hops <= maxRedirects; hops++) {
-    const response = await ask(url, options, signal).catch((error: unknown) => {
+    const response = await ask(url, options, signal, rest).catch((error: unknown) => {
       throw downloadError(error, url, 'unreachable', options)
     })
     const { statusCode, headers, body } = response
-    if (statusCode === 200) return { ...response, url }
+    if (statusCode === 200 || (statusCode === 206 && rest !== undefined)) return { ...response, url }
     await discard(body)
     const location = headers.location
     if (statusCode < 300 || statusCode > 399 || typeof location !== 'string') throw statusError(statusCode, url)
@@ -41,12 +52,13 @@ export async function askArtifact(start: string, options: AskOptions, signal: Ab
 }
 
 /** One hop, with the credential that its own URL may have; once more where that was refused, since it may just have been renewed. */
-async function ask(url: string, { connections, authorize }: AskOptions, signal: AbortSignal) {
+async function ask(url: string, { connections, authorize }: AskOptions, signal: AbortSignal, rest?: Rest) {
   async function once() {
     const authorization = await authorize?.(url)
     const headers = {
       'accept-encoding': 'identity',
       'user-agent': 'aether',
+      ...(rest === undefined ? {} : { range: `bytes=${rest.from}-`, 'if-range': rest.etag }),
       ...(authorization === undefined ? {} : { authorization }),
     }
     return { response: await connections.send(url, headers, signal), isAuthorized: authorization !== undefined }

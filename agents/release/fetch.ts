@@ -10,6 +10,7 @@ import { type Answer, type AskOptions, askArtifact } from './ask.ts'
 import { openConnections } from './connect.ts'
 import { downloadError, tooLarge } from './download-fault.ts'
 import type { SourcePolicy } from './origins.ts'
+import { readBody } from './resume.ts'
 import type { SignedTarget } from './verify.ts'
 
 export interface FetchLimits {
@@ -50,14 +51,17 @@ export async function fetchArtifact(
 ): Promise<ArtifactStream> {
   const bound = AbortSignal.any([signal, AbortSignal.timeout(options.totalMs)])
   const connections = openConnections(options.sources, options.idleMs)
-  const { body, url } = await begin(signed.target.artifactUrl, { ...options, connections }, bound)
+  const asking = { ...options, connections }
+  const { artifactUrl } = signed.target
+  const answer = await begin(artifactUrl, asking, bound)
+  const { url } = answer
   return {
     async drain(take) {
       const hash = createHash('sha256')
       let bytes = 0
       let fault: unknown
       try {
-        for await (const chunk of chunksOf(body)) {
+        for await (const chunk of readBody(answer, (rest) => askArtifact(artifactUrl, asking, bound, rest), bound)) {
           bytes += chunk.length
           if (bytes > options.maxArtifactBytes) throw tooLarge(url, options)
           hash.update(chunk)
@@ -80,7 +84,7 @@ export async function fetchArtifact(
       return { signed, bytes, [held]: true }
     },
     cancel() {
-      body.on('error', () => {}).destroy()
+      answer.body.on('error', () => {}).destroy()
       connections.close()
     },
   }
@@ -97,10 +101,6 @@ async function begin(start: string, options: FetchOptions & AskOptions, signal: 
     options.connections.close()
     throw error
   }
-}
-
-async function* chunksOf(body: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) if (chunk instanceof Uint8Array) yield chunk
 }
 
 function wrongDigest(target: Target, found: string, bytes: number, before: Target | undefined): ReasonError {
