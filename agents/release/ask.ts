@@ -2,6 +2,7 @@
 import { refusal } from '@aether/contract/reasons'
 import { redactUrl } from '@aether/contract/target'
 import type { Authorize } from '@aether/runtime/control-token'
+import { parseRetryAfter } from '@aether/runtime/retry-after'
 import type { Dispatcher } from 'undici'
 import type { Connections } from './connect.ts'
 import { downloadError, statusError } from './download-fault.ts'
@@ -27,6 +28,9 @@ export interface Rest {
 
 const maxRedirects = 5
 
+/** As long as a slow retry is. */
+const mostRetryAfterMs = 60_000
+
 /** Answers what came with status 200; or 206, where the rest alone is asked for. Throws ReasonError `download`. */
 export async function askArtifact(
   start: string,
@@ -35,6 +39,7 @@ export async function askArtifact(
   rest?: Rest,
 ): Promise<Answer> {
   let url = start
+  let isFresh = false
   for (let hops = 0; hops <= maxRedirects; hops++) {
     const response = await ask(url, options, signal, rest).catch((error: unknown) => {
       throw downloadError(error, url, 'unreachable', options)
@@ -42,8 +47,16 @@ export async function askArtifact(
     const { statusCode, headers, body } = response
     if (statusCode === 200 || (statusCode === 206 && rest !== undefined)) return { ...response, url }
     await discard(body)
+    if (statusCode === 403 && hops > 0 && !isFresh) {
+      // The right to read may be in the redirect, and have run out since it was made.
+      isFresh = true
+      url = start
+      hops = -1
+      continue
+    }
     const location = headers.location
-    if (statusCode < 300 || statusCode > 399 || typeof location !== 'string') throw statusError(statusCode, url)
+    if (statusCode < 300 || statusCode > 399 || typeof location !== 'string')
+      throw statusError(statusCode, url, parseRetryAfter(headers['retry-after'], mostRetryAfterMs))
     if (!URL.canParse(location, url))
       throw refusal('download', 'redirect', `${redactUrl(url)} redirects to what is no URL`)
     url = redirected(url, new URL(location, url))

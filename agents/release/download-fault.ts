@@ -3,7 +3,8 @@ import { annotations } from '@aether/contract/annotations'
 import { ReasonError, refusal } from '@aether/contract/reasons'
 import { redactUrl } from '@aether/contract/target'
 
-export function statusError(status: number, url: string): ReasonError {
+/** `retryAfterMs` counts for a server that is busy. */
+export function statusError(status: number, url: string, retryAfterMs = 0): ReasonError {
   const shown = redactUrl(url)
   if (status === 404)
     return refusal(
@@ -13,7 +14,8 @@ export function statusError(status: number, url: string): ReasonError {
     )
   if (status === 401 || status === 403)
     return refusal('download', 'forbidden', `${shown} answers ${status}: the pod has no right to read it`)
-  return refusal('download', 'http_status', `${shown} answers ${status}`)
+  const isBusy = status === 429 || status === 503
+  return refusal('download', 'http_status', `${shown} answers ${status}`, isBusy ? { retryAfterMs } : {})
 }
 
 export function tooLarge(url: string, { maxArtifactBytes }: { readonly maxArtifactBytes: number }): ReasonError {

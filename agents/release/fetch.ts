@@ -10,10 +10,11 @@ import { type Answer, type AskOptions, askArtifact } from './ask.ts'
 import { openConnections } from './connect.ts'
 import { downloadError, tooLarge } from './download-fault.ts'
 import type { SourcePolicy } from './origins.ts'
+import { type RateLimits, refuseSlow } from './rate.ts'
 import { readBody } from './resume.ts'
 import type { SignedTarget } from './verify.ts'
 
-export interface FetchLimits {
+export interface FetchLimits extends RateLimits {
   readonly maxArtifactBytes: number
   /** To the response's headers, and between two chunks. */
   readonly idleMs: number
@@ -61,7 +62,8 @@ export async function fetchArtifact(
       let bytes = 0
       let fault: unknown
       try {
-        for await (const chunk of readBody(answer, (rest) => askArtifact(artifactUrl, asking, bound, rest), bound)) {
+        const body = readBody(answer, (rest) => askArtifact(artifactUrl, asking, bound, rest), bound)
+        for await (const chunk of refuseSlow(body, options, url)) {
           bytes += chunk.length
           if (bytes > options.maxArtifactBytes) throw tooLarge(url, options)
           hash.update(chunk)

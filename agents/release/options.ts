@@ -63,6 +63,13 @@ export function readRefreshOptions(read: ConfigReader, control: ControlSettings 
         'Most bytes of all releases together, unpacked; old ones go first. 0 is no limit of our own.',
       ),
       idleMs: read.integer('AETHER_DOWNLOAD_IDLE_MS', 30_000, range(1), 'Longest silence of the artifact server.'),
+      minBytesPerSec: read.integer(
+        'AETHER_DOWNLOAD_MIN_BYTES_PER_SEC',
+        1024,
+        range(0),
+        'Least rate of the artifact server over half a minute of waiting for it; 0 is none.',
+      ),
+      rateWindowMs: 30_000,
       totalMs: read.integer('AETHER_DOWNLOAD_TOTAL_MS', 600_000, range(1), 'Longest time for a whole artifact.'),
     },
   }

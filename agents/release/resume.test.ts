@@ -24,7 +24,7 @@ async function createBreaking(
 ) {
   const world = await createWorld(t)
   const ranges: (string | undefined)[] = []
-  const seen = ({ headers }: IncomingMessage) => headers.range && `${headers.range} ${headers['if-range']}`
+  const seen = ({ headers }: IncomingMessage) => headers.range && `${headers.range} ${String(headers['if-range'])}`
   world.routes.set('/x', (request, response) => {
     const answer = answers[ranges.length - 1]
     ranges.push(seen(request))
@@ -87,6 +87,11 @@ await test('what is not the rest of the same bytes is refused', async (t) => {
     await refuses(t, world, take, 'download', 'truncated')
     t.equal(ranges.length, 2)
   }
+  const busy = await createBreaking(t, [
+    (response) => void response.writeHead(503, { 'retry-after': '7' }).end(),
+    rest(),
+  ])
+  t.match(await reasonOf(busy.take()), { detail: 'http_status', retryAfterMs: 7000 }, 'a busy server is left alone')
   const { world, take } = await createBreaking(t, [status(404)])
   await refuses(t, world, take, 'download', 'not_found')
 })

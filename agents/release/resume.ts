@@ -64,6 +64,8 @@ function isTheRest({ statusCode, headers }: Answer, rest: Rest, total: Answer['h
 }
 
 function onlyPassing(error: unknown): undefined {
-  if (error instanceof ReasonError && ['unreachable', 'timeout', 'http_status'].includes(error.detail)) return undefined
+  const isPassing = error instanceof ReasonError && ['unreachable', 'timeout', 'http_status'].includes(error.detail)
+  // Who asks to be left alone for a while is not waited for here: that is the fetcher's pace.
+  if (isPassing && error.retryAfterMs === 0) return undefined
   throw error
 }

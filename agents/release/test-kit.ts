@@ -58,6 +58,8 @@ export const limits = {
   maxWorkspaceBytes: 0,
   idleMs: 5000,
   totalMs: 20_000,
+  minBytesPerSec: 1024,
+  rateWindowMs: 30_000,
 }
 
 /** The servers of tests are on loopback. */
