@@ -160,14 +160,14 @@ export class ReasonError extends Error {
   override readonly name = 'ReasonError'
   readonly reason: Reason
   readonly detail: Detail
-  /** What a busy server asked for; 0 where nobody did. */
-  readonly retryAfterMs: number
+  /** What a busy server asked for. */
+  readonly retryAfterMs: number | undefined
 
   constructor(reason: Reason, detail: Detail, message: string, options?: ReasonOptions) {
     super(message, options)
     this.reason = reason
     this.detail = detail
-    this.retryAfterMs = options?.retryAfterMs ?? 0
+    this.retryAfterMs = options?.retryAfterMs
   }
 }
 

@@ -21,9 +21,14 @@ export function openConnections(policy: SourcePolicy, idleMs: number): Connectio
     async send(url, headers, signal) {
       const standing = admit(url, policy)
       // Loaded with the first refresh: an idle agent does not pay for it.
-      const { Agent, request } = await import('undici')
+      const { Agent, EnvHttpProxyAgent, request } = await import('undici')
       const checks = standing === 'unlisted' ? { lookup: checkedLookup(policy) } : {}
-      const dispatcher = open.get(standing) ?? new Agent({ connect: { timeout: connectMs, ...checks } })
+      const options = { connect: { timeout: connectMs, ...checks } }
+      // The token for control is shown to no proxy. Who else is asked by one is resolved by it.
+      const proxies = standing === 'control' ? undefined : policy.proxies
+      const dispatcher =
+        open.get(standing) ??
+        (proxies === undefined ? new Agent(options) : new EnvHttpProxyAgent({ ...options, ...proxies }))
       open.set(standing, dispatcher)
       return request(url, { headers, headersTimeout: idleMs, bodyTimeout: idleMs, signal, dispatcher })
     },

@@ -14,7 +14,7 @@ export function statusError(status: number, url: string, retryAfterMs = 0): Reas
     )
   if (status === 401 || status === 403)
     return refusal('download', 'forbidden', `${shown} answers ${status}: the pod has no right to read it`)
-  const isBusy = status === 429 || status === 503
+  const isBusy = (status === 429 || status === 503) && retryAfterMs > 0
   return refusal('download', 'http_status', `${shown} answers ${status}`, isBusy ? { retryAfterMs } : {})
 }
 
@@ -35,7 +35,8 @@ export function downloadError(
 ): unknown {
   if (error instanceof ReasonError) return error
   const { name, code, message } = describe(error)
-  if (name === 'AbortError') return error
+  // A proxy that refuses a tunnel is told as UND_ERR_ABORTED; an aborted signal has no such code.
+  if (name === 'AbortError' && code !== 'UND_ERR_ABORTED') return error
   const timedOut = name === 'TimeoutError' || (code.includes('TIMEOUT') && code !== 'UND_ERR_CONNECT_TIMEOUT')
   const shown = redactUrl(url)
   if (timedOut)
@@ -46,7 +47,12 @@ export function downloadError(
       { cause: error },
     )
   const what = otherwise === 'unreachable' ? 'cannot be reached' : 'broke off before the end'
-  return refusal('download', otherwise, `${shown} ${what}: ${code === '' ? message : code}`, { cause: error })
+  return refusal(
+    'download',
+    otherwise,
+    `${shown} ${what}: ${code === '' || code === 'UND_ERR_ABORTED' ? message : code}`,
+    { cause: error },
+  )
 }
 
 function describe(error: unknown): { name: string; code: string; message: string } {

@@ -4,6 +4,7 @@ import type { ConfigReader } from '@aether/runtime/config'
 import type { ControlSettings } from '@aether/runtime/control-token'
 import { createKeyring } from '@aether/verifier/keyring'
 import { addressChoices, parseOrigins } from './origins.ts'
+import { readProxies } from './proxies.ts'
 import type { RefreshOptions } from './refresh.ts'
 
 const mebibyte = 1024 * 1024
@@ -40,6 +41,7 @@ export function readRefreshOptions(read: ConfigReader, control: ControlSettings 
         'private',
         'Addresses of servers that are not listed: public alone; private too; any, with loopback, link-local and metadata.',
       ),
+      proxies: readProxies(read),
     },
     limits: {
       maxArtifactBytes: read.integer(

@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { type ReasonError, refusal } from '@aether/contract/reasons'
 import { redactUrl } from '@aether/contract/target'
 import { reachOf } from './addresses.ts'
+import type { Proxies } from './proxies.ts'
 
 export const addressChoices = ['public', 'private', 'any'] as const
 
@@ -14,6 +15,8 @@ export interface SourcePolicy {
   readonly controlOrigin: string | undefined
   /** Addresses of servers that are not listed; `private` takes public ones too. */
   readonly addresses: (typeof addressChoices)[number]
+  /** Not for control. */
+  readonly proxies: Proxies | undefined
 }
 
 /** `control` and `listed` are trusted with any address. */

@@ -66,6 +66,6 @@ function isTheRest({ statusCode, headers }: Answer, rest: Rest, total: Answer['h
 function onlyPassing(error: unknown): undefined {
   const isPassing = error instanceof ReasonError && ['unreachable', 'timeout', 'http_status'].includes(error.detail)
   // Who asks to be left alone for a while is not waited for here: that is the fetcher's pace.
-  if (isPassing && error.retryAfterMs === 0) return undefined
+  if (isPassing && error.retryAfterMs === undefined) return undefined
   throw error
 }

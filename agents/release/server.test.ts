@@ -87,12 +87,13 @@ await test('a busy server says when to come again, up to a minute', async (t) =>
   const cases = [
     [429, '7', 7000],
     [503, '3600', 60_000],
-    [503, 'soon', 0],
-    [500, '7', 0],
+    [503, 'soon', undefined],
+    [500, '7', undefined],
   ] as const
   for (const [status, header, retryAfterMs] of cases) {
     world.routes.set('/busy', (_, response) => response.writeHead(status, { 'retry-after': header }).end())
-    t.match(await reasonOf(world.take(world.ask(digest, '/busy'))), { detail: 'http_status', retryAfterMs }, header)
+    const error = await reasonOf(world.take(world.ask(digest, '/busy')))
+    t.same([error.detail, error.retryAfterMs], ['http_status', retryAfterMs])
   }
 })
 

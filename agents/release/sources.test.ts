@@ -8,7 +8,7 @@ import { createArtifactServer, createWorld, digestOf, refuses } from './test-kit
 import { release } from './test-tar.ts'
 
 const words = (text: string) => text.trim().split(/\s+/)
-const preset: SourcePolicy = { origins: new Set(), controlOrigin: undefined, addresses: 'private' }
+const preset: SourcePolicy = { origins: new Set(), controlOrigin: undefined, addresses: 'private', proxies: undefined }
 
 await test('an address is what it reaches, in whatever form it is written', async (t) => {
   const guarded = words(`
@@ -99,5 +99,6 @@ await test('origins are parsed as URLs are, and anything more than an origin is 
     origins: new Set(['https://a.example']),
     controlOrigin: 'http://control.example',
     addresses: 'private',
+    proxies: undefined,
   })
 })

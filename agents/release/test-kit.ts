@@ -63,7 +63,12 @@ export const limits = {
 }
 
 /** The servers of tests are on loopback. */
-export const sources: SourcePolicy = { origins: new Set(), controlOrigin: undefined, addresses: 'any' }
+export const sources: SourcePolicy = {
+  origins: new Set(),
+  controlOrigin: undefined,
+  addresses: 'any',
+  proxies: undefined,
+}
 
 /** A volume, a key, a server, and how a target is made and refreshed. */
 export async function createWorld(t: Test, changes: Partial<typeof limits> = {}, root = testFolder(t)) {
