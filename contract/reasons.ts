@@ -47,7 +47,19 @@ const table = {
     exitCode: 13,
     retry: 'backoff',
     doc: 'The artifact could not be fetched whole.',
-    details: ['unreachable', 'not_found', 'forbidden', 'http_status', 'redirect', 'truncated', 'timeout', 'too_large'],
+    details: [
+      'unreachable',
+      'not_found',
+      'forbidden',
+      'http_status',
+      'redirect',
+      'truncated',
+      'timeout',
+      'too_large',
+      'too_slow',
+      'origin_refused',
+      'address_refused',
+    ],
   },
   checksum: {
     exitCode: 14,
@@ -139,16 +151,23 @@ export function isDetailOf<R extends Reason>(reason: R, text: string): text is D
   return reasons[reason].details.includes(text)
 }
 
+interface ReasonOptions extends ErrorOptions {
+  readonly retryAfterMs?: number
+}
+
 /** What every stage throws: a reason of the table, and a message that names the field, the value and the remedy. */
 export class ReasonError extends Error {
   override readonly name = 'ReasonError'
   readonly reason: Reason
   readonly detail: Detail
+  /** What a busy server asked for. */
+  readonly retryAfterMs: number | undefined
 
-  constructor(reason: Reason, detail: Detail, message: string, options?: ErrorOptions) {
+  constructor(reason: Reason, detail: Detail, message: string, options?: ReasonOptions) {
     super(message, options)
     this.reason = reason
     this.detail = detail
+    this.retryAfterMs = options?.retryAfterMs
   }
 }
 
@@ -157,7 +176,7 @@ export function refusal<R extends Reason>(
   reason: R,
   detail: Detail<R>,
   message: string,
-  options?: ErrorOptions,
+  options?: ReasonOptions,
 ): ReasonError {
   return new ReasonError(reason, detail, message, options)
 }

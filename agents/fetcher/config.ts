@@ -40,6 +40,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
     'API server, as Kubernetes sets it in a pod.',
   )
   const port = read.text('KUBERNETES_SERVICE_PORT', '443', 'Port of the API server, as Kubernetes sets it in a pod.')
+  const control = readControlSettings(read)
   const config = {
     app: read.text('AETHER_APP', 'app', 'Name of the app in markers and metrics.'),
     mode: read.choice(
@@ -82,7 +83,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
         'Modes watch and poll: folder of token and ca.crt.',
       ),
     },
-    control: readControlSettings(read),
+    control,
     supervised: read.boolean('AETHER_SUPERVISED', false, "true waits for the supervisor's verdict before REFRESH_OK."),
     verdictTimeoutMs: read.integer(
       'AETHER_VERDICT_TIMEOUT_MS',
@@ -118,7 +119,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
     ),
     healthHost: read.text('AETHER_HEALTH_HOST', '0.0.0.0', 'Address that port is bound to.'),
     logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
-    refresh: readRefreshOptions(read),
+    refresh: readRefreshOptions(read, control),
   }
   return Object.freeze({ ...config, warnings: read.finish().warnings })
 }

@@ -36,6 +36,7 @@ async function createPod(t: Test, env: Readonly<Record<string, string>> = {}) {
       const file = join(world.root, 'first')
       writeFileSync(file, formatPodinfo(made.annotations))
       const process = startProcess(t, initFetch, {
+        AETHER_ARTIFACT_ADDRESSES: 'any',
         AETHER_DATA_DIR: world.layout.root,
         AETHER_ANNOTATIONS_FILE: file,
         AETHER_PUBKEY: join(world.root, 'key.pem'),

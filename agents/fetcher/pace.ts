@@ -16,8 +16,11 @@ export interface Pace {
   /** Milliseconds until an activation may be; 0 where it may be now. `now` is monotonic. */
   restMs(now: number): number
   activated(now: number): void
-  /** Milliseconds until try number `tries + 1` of the same target; Infinity where only new annotations help. */
-  retryMs(reason: Reason, tries: number, failuresInARow: number): number
+  /**
+   * Milliseconds until try number `tries + 1` of the same target, never within `retryAfterMs`, which a server asked for;
+   * Infinity where only new annotations help.
+   */
+  retryMs(reason: Reason, tries: number, failuresInARow: number, retryAfterMs?: number): number
   /** Whether this failure is the one that reaches the threshold. */
   isAnomaly(failuresInARow: number): boolean
 }
@@ -33,12 +36,13 @@ export function createPace({ minIntervalMs, maxRetries, anomalyThreshold, random
     activated(now) {
       last = now
     },
-    retryMs(reason, tries, failuresInARow) {
+    retryMs(reason, tries, failuresInARow, retryAfterMs = 0) {
       const { retry } = reasons[reason]
       if (retry === 'annotation') return Number.POSITIVE_INFINITY
       const jitter = 0.5 + random() / 2
-      if (retry === 'slow' || tries > maxRetries || failuresInARow >= anomalyThreshold) return slowMs * jitter
-      return Math.min(mostMs, firstMs * 2 ** (tries - 1)) * jitter
+      const isSlow = retry === 'slow' || tries > maxRetries || failuresInARow >= anomalyThreshold
+      const pauseMs = isSlow ? slowMs : Math.min(mostMs, firstMs * 2 ** (tries - 1))
+      return Math.max(pauseMs * jitter, retryAfterMs + firstMs * jitter)
     },
     isAnomaly: (failuresInARow) => failuresInARow === anomalyThreshold,
   }

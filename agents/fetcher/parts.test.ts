@@ -49,6 +49,8 @@ await test('retries grow to five seconds with jitter, then come once a minute; s
   t.equal(pace.retryMs('download', 9, 9), 60_000)
   t.equal(pace.retryMs('checksum', 1, 1), 60_000)
   t.equal(pace.retryMs('signature', 1, 1), Number.POSITIVE_INFINITY)
+  t.equal(pace.retryMs('download', 1, 1, 7000), 7500, 'a busy server is left alone as long as it asks')
+  t.equal(pace.retryMs('download', 9, 9, 7000), 60_000)
 })
 
 await test('at the threshold of failures in a row every retry is slow, and the anomaly is one event', async (t) => {

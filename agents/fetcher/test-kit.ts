@@ -87,6 +87,7 @@ export async function createWorld(
           AETHER_APP: 'shop',
           AETHER_FETCH_MODE: 'file',
           AETHER_ANNOTATIONS_FILE: join(root, 'podinfo', 'annotations'),
+          AETHER_ARTIFACT_ADDRESSES: 'any',
           AETHER_DATA_DIR: layout.root,
           AETHER_RUN_DIR: join(root, 'run'),
           AETHER_PUBKEY: join(root, 'key.pem'),

@@ -6,7 +6,7 @@ import { lockVolume } from '@aether/release/lock'
 import { pruneReleases } from '@aether/release/prune'
 import { recoverVolume } from '@aether/release/recover'
 import { refresh } from '@aether/release/refresh'
-import { limits } from '@aether/release/test-kit'
+import { limits, sources } from '@aether/release/test-kit'
 import { createKeyring } from '@aether/verifier/keyring'
 import { saveState } from './state.ts'
 
@@ -24,7 +24,7 @@ async function refreshOnce({ root, publicPem, annotations, keep }: OnceInput): P
   await lockVolume(layout)
   await recoverVolume(layout)
   const policy = { requireSignature: true, keyring: createKeyring(publicPem, 'key') }
-  const { activation } = await refresh(target, { layout, policy, limits }, new AbortController().signal)
+  const { activation } = await refresh(target, { layout, policy, sources, limits }, new AbortController().signal)
   const { id, digest } = activation
   await saveState(layout.state, { failures: 0, reported: id, lastDigest: digest, served: annotations, refused: null })
   await pruneReleases(layout, keep, [])

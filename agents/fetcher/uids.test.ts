@@ -46,6 +46,7 @@ await test('two users of one group work on one volume in turn, and prune what th
   async function init(made: Made): Promise<number | NodeJS.Signals> {
     world.annotate(made.annotations)
     const env = {
+      AETHER_ARTIFACT_ADDRESSES: 'any',
       AETHER_DATA_DIR: layout.root,
       AETHER_ANNOTATIONS_FILE: join(root, 'podinfo', 'annotations'),
       AETHER_PUBKEY: join(root, 'key.pem'),

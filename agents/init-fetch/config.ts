@@ -25,6 +25,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Ini
     argv,
     env,
   )
+  const control = readControlSettings(read)
   const config = {
     app: read.text('AETHER_APP', 'app', 'Name of the app in markers.'),
     annotationsFile: read.text(
@@ -37,7 +38,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Ini
       '/dev/termination-log',
       'Where the reason of a failure is left for Kubernetes.',
     ),
-    control: readControlSettings(read),
+    control,
     controlFallback: read.choice(
       'AETHER_CONTROL_FALLBACK',
       ['wait', 'annotations'],
@@ -48,7 +49,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Ini
       1000 *
       read.integer('AETHER_CONTROL_WAIT_SEC', 300, { min: 0, max: 86_400 }, "Longest wait for control's answer."),
     logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
-    refresh: readRefreshOptions(read),
+    refresh: readRefreshOptions(read, control),
   }
   return Object.freeze({ ...config, warnings: read.finish().warnings })
 }

@@ -54,6 +54,7 @@ async function createWorld(t: Test) {
     },
     start: (env: Readonly<Record<string, string>> = {}) =>
       startProcess(t, main, {
+        AETHER_ARTIFACT_ADDRESSES: 'any',
         AETHER_DATA_DIR: layout.root,
         AETHER_ANNOTATIONS_FILE: join(root, 'annotations'),
         AETHER_TERMINATION_LOG: join(root, 'termination-log'),

@@ -36,6 +36,7 @@ async function createWorld(t: Test) {
     async run(all: Readonly<Record<string, string>>, env: Readonly<Record<string, string>> = {}) {
       writeFileSync(join(root, 'annotations'), formatPodinfo(all))
       const process = startProcess(t, main, {
+        AETHER_ARTIFACT_ADDRESSES: 'any',
         AETHER_DATA_DIR: layout.root,
         AETHER_ANNOTATIONS_FILE: join(root, 'annotations'),
         AETHER_TERMINATION_LOG: join(root, 'termination-log'),

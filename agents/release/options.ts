@@ -3,12 +3,14 @@ import { layoutOf } from '@aether/contract/layout'
 import type { ConfigReader } from '@aether/runtime/config'
 import type { ControlSettings } from '@aether/runtime/control-token'
 import { createKeyring } from '@aether/verifier/keyring'
+import { addressChoices, parseOrigins } from './origins.ts'
+import { readProxies } from './proxies.ts'
 import type { RefreshOptions } from './refresh.ts'
 
 const mebibyte = 1024 * 1024
 
 /** Throws ReasonError `key` at once where AETHER_PUBKEY is a key that may not be trusted. */
-export function readRefreshOptions(read: ConfigReader): RefreshOptions {
+export function readRefreshOptions(read: ConfigReader, control: ControlSettings | undefined): RefreshOptions {
   const root = read.text('AETHER_DATA_DIR', '/var/lib/aether', 'The volume of the releases.')
   const pubkey = read.optionalText(
     'AETHER_PUBKEY',
@@ -23,6 +25,23 @@ export function readRefreshOptions(read: ConfigReader): RefreshOptions {
         'false takes targets without a signature too, with a warning each time: for development.',
       ),
       keyring: pubkey === undefined ? undefined : createKeyring(pubkey, 'AETHER_PUBKEY'),
+    },
+    sources: {
+      origins:
+        read.parsed(
+          'AETHER_ARTIFACT_ORIGINS',
+          'ORIGIN,...',
+          parseOrigins,
+          'The only servers that artifacts come from, beside control; without it, any whose address is allowed.',
+        ) ?? new Set(),
+      controlOrigin: control && new URL(control.url).origin,
+      addresses: read.choice(
+        'AETHER_ARTIFACT_ADDRESSES',
+        addressChoices,
+        'private',
+        'Addresses of servers that are not listed: public alone; private too; any, with loopback, link-local and metadata.',
+      ),
+      proxies: readProxies(read),
     },
     limits: {
       maxArtifactBytes: read.integer(
@@ -69,6 +88,13 @@ export function readRefreshOptions(read: ConfigReader): RefreshOptions {
         'Most bytes of all releases together, unpacked; old ones go first. 0 is no limit of our own.',
       ),
       idleMs: read.integer('AETHER_DOWNLOAD_IDLE_MS', 30_000, range(1), 'Longest silence of the artifact server.'),
+      minBytesPerSec: read.integer(
+        'AETHER_DOWNLOAD_MIN_BYTES_PER_SEC',
+        1024,
+        range(0),
+        'Least rate of the artifact server over half a minute of waiting for it; 0 is none.',
+      ),
+      rateWindowMs: 30_000,
       totalMs: read.integer('AETHER_DOWNLOAD_TOTAL_MS', 600_000, range(1), 'Longest time for a whole artifact.'),
     },
   }

@@ -8,12 +8,15 @@ import { activate, findRelease, installRelease, type Release } from './activate.
 import { openRoom } from './budget.ts'
 import { extractArtifact } from './extract.ts'
 import { type FetchLimits, fetchArtifact } from './fetch.ts'
+import type { SourcePolicy } from './origins.ts'
 import type { UnpackLimits } from './unpack.ts'
 import { type SignaturePolicy, type SignedTarget, verifyTarget } from './verify.ts'
 
 export interface RefreshOptions {
   readonly layout: VolumeLayout
   readonly policy: SignaturePolicy
+  /** Where artifacts may come from. */
+  readonly sources: SourcePolicy
   readonly limits: FetchLimits & UnpackLimits & { readonly maxWorkspaceBytes: number }
   /** Releases that a process may still read; without it none does. */
   readonly inUse?: () => Promise<readonly Digest[]>
@@ -65,12 +68,12 @@ export function refreshedBefore(activation: Activation): Refreshed {
 
 async function bring(
   signed: SignedTarget,
-  { layout, limits, inUse, authorize }: RefreshOptions,
+  { layout, sources, limits, inUse, authorize }: RefreshOptions,
   signal: AbortSignal,
   before: Target | undefined,
 ): Promise<Release> {
   const room = await openRoom(layout, limits.maxWorkspaceBytes, (await inUse?.()) ?? [])
-  const stream = await fetchArtifact(signed, { ...limits, authorize }, signal, before)
+  const stream = await fetchArtifact(signed, { ...limits, sources, authorize }, signal, before)
   const staged = await extractArtifact(stream, signed.target.digest, layout, limits, room)
   return installRelease(staged, layout)
 }

@@ -12,6 +12,7 @@ import { testFolder } from '@aether/runtime/test-process'
 import { createKeyring } from '@aether/verifier/keyring'
 import type { Test } from 'tap'
 import { readCurrent } from './activate.ts'
+import type { SourcePolicy } from './origins.ts'
 import { recoverVolume } from './recover.ts'
 import { type Refreshed, type RefreshOptions, refresh } from './refresh.ts'
 
@@ -61,6 +62,16 @@ export const limits = {
   maxWorkspaceBytes: 0,
   idleMs: 5000,
   totalMs: 20_000,
+  minBytesPerSec: 1024,
+  rateWindowMs: 30_000,
+}
+
+/** The servers of tests are on loopback. */
+export const sources: SourcePolicy = {
+  origins: new Set(),
+  controlOrigin: undefined,
+  addresses: 'any',
+  proxies: undefined,
 }
 
 /** A volume, a key, a server, and how a target is made and refreshed. */
@@ -71,6 +82,7 @@ export async function createWorld(t: Test, changes: Partial<typeof limits> = {},
   const options: RefreshOptions = {
     layout,
     policy: { requireSignature: true, keyring: createKeyring(signer.publicPem, 'AETHER_PUBKEY') },
+    sources,
     limits: { ...limits, ...changes },
   }
   await recoverVolume(layout)

@@ -12,7 +12,7 @@ import { lockVolume } from './lock.ts'
 import { pruneReleases } from './prune.ts'
 import { recoverVolume } from './recover.ts'
 import { refresh } from './refresh.ts'
-import { limits, listTree } from './test-kit.ts'
+import { limits, listTree, sources } from './test-kit.ts'
 
 export interface WorkerInput {
   readonly root: string
@@ -34,7 +34,7 @@ async function churn({ root, publicPem, targets }: WorkerInput): Promise<void> {
   for (;;)
     for (const annotations of targets) {
       const target = parseTarget(annotations)
-      if (target !== undefined) await refresh(target, { layout, policy, limits }, new AbortController().signal)
+      if (target !== undefined) await refresh(target, { layout, policy, sources, limits }, new AbortController().signal)
       await pruneReleases(layout, 2, [])
     }
 }

@@ -59,7 +59,7 @@ export function createConfigReader(command: string, purpose: string, argv: reado
   function given(name: string, takes: string, fallback: string, help: string): string | undefined {
     const flag = flagOf(name)
     rows.push({ name, flag, takes, fallback, help })
-    const value = flags.values.get(flag) ?? env[name]
+    const value = flags.values.get(flag) ?? env[name] ?? (name.endsWith('_PROXY') ? env[name.toLowerCase()] : undefined)
     return value === undefined || value === '' ? undefined : value
   }
   function fault(name: string, value: string, wanted: string): void {

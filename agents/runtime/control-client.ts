@@ -3,6 +3,7 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import type { Authorize } from './control-token.ts'
+import { parseRetryAfter } from './retry-after.ts'
 
 export interface ControlRequest {
   readonly method: 'GET' | 'PUT'
@@ -46,7 +47,7 @@ export function createControlClient(url: string, authorize: Authorize): ControlC
     })
     return {
       status: response.statusCode ?? 0,
-      retryAfterMs: parseRetryAfter(response.headers['retry-after']),
+      retryAfterMs: parseRetryAfter(response.headers['retry-after'], mostRetryAfterMs),
       body: await readBody(response),
     }
   }
@@ -71,11 +72,4 @@ async function readBody(response: IncomingMessage): Promise<string | undefined> 
     pieces.push(piece)
   }
   return Buffer.concat(pieces).toString('utf8')
-}
-
-/** RFC 9110, 10.2.3: seconds, or a date. */
-function parseRetryAfter(header: string | undefined): number {
-  if (header === undefined) return 0
-  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now()
-  return ms > 0 ? Math.min(ms, mostRetryAfterMs) : 0
 }
