@@ -26,9 +26,9 @@ export async function findTarget(
   let isWaiting = false
   function onWait(why: string): void {
     const message = `waiting for control, up to ${waitMs / 1000} s: ${why}`
+    left.write({ reason: 'control', message })
     if (!isWaiting) log.warn({ url: control?.url }, message)
     isWaiting = true
-    left.write({ reason: 'control', message })
   }
   try {
     const client = createControlClient(control.url, authorize)

@@ -1,6 +1,6 @@
 // For tests: a real PostgreSQL of their own, in a folder below the system's, run by an unprivileged user (it refuses root).
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { chown, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -52,8 +52,11 @@ export async function startPostgres(): Promise<TestPostgres> {
     if (child === undefined) return
     const gone = new Promise((resolve) => child?.once('exit', resolve))
     if (child.exitCode === null && child.signalCode === null) {
+      const backends = childrenOf(child.pid)
       child.kill(signal)
       await gone
+      // Those of a killed one answer until they notice.
+      await eventually('the backends to be gone', () => Promise.resolve(!backends.some(isRunning)))
     }
     child = undefined
   }
@@ -77,6 +80,19 @@ export async function startPostgres(): Promise<TestPostgres> {
   }
   await start()
   return postgres
+}
+
+function childrenOf(pid: number | undefined): readonly number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+}
+
+/** One that has ended and that nobody has asked for yet is none (state Z, proc_pid_stat(5)). */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
 }
 
 async function answers(url: string): Promise<boolean> {
