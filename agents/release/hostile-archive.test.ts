@@ -77,6 +77,12 @@ await test('what is no whole tar archive is refused', (t) =>
       whole(pax({ path: 'x' }), pax({ path: 'y' }), file('a')),
       /a second path/,
     ],
+    'two PAX headers for one entry': [
+      'not_tar',
+      whole(pax({ path: 'x' }), pax({ mtime: '1' }), file('a')),
+      /second PAX header/,
+    ],
+    'a blank size': ['not_tar', whole(withField(124, ' '.repeat(12)))],
     'a GNU and a PAX name for one entry': [
       'not_tar',
       whole(entry({ name: 'L', type: 'L' }, 'x\0'), pax({ path: 'y' }), file('a')),

@@ -35,6 +35,7 @@ interface Ahead {
   readonly path?: string
   readonly link?: string
   readonly size?: number
+  readonly 'PAX header'?: true
 }
 
 export function createTarReader(sink: TarSink, limits: ReadLimits): TarReader {
@@ -156,10 +157,11 @@ export function createTarReader(sink: TarSink, limits: ReadLimits): TarReader {
       ...(path === undefined ? {} : { path }),
       ...(link === undefined ? {} : { link }),
       ...(size === undefined ? {} : { size: Number(size) }),
+      'PAX header': true,
     })
   }
 
-  /** Readers differ in which of two names they believe, and in what an empty one means. */
+  /** Readers differ in which of two names or headers they believe, and in what an empty name means. */
   function foresee(more: Ahead): void {
     for (const [what, value] of Object.entries(more))
       if (value === '' || (ahead !== undefined && what in ahead))
