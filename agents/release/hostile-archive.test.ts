@@ -93,6 +93,11 @@ await test('what is no whole tar archive is refused', (t) =>
       whole(entry({ name: 'K', type: 'K' }, 'x\0'), entry({ name: 'K', type: 'K' }, 'y\0'), symlink('a', 'b')),
       /a second link/,
     ],
+    'a GNU name that goes on in its padding': [
+      'not_tar',
+      whole(entry({ name: 'L', type: 'L', size: 3 }, 'abcdef'), file('a')),
+      /goes on behind its end/,
+    ],
     'an empty PAX name': ['not_tar', whole(pax({ path: '' }), file('a')), /an empty path/],
     'an empty GNU name': ['not_tar', whole(entry({ name: 'L', type: 'L' }, '\0'), file('a')), /an empty path/],
     'a size of letters': ['not_tar', whole(withField(124, 'abc\0'))],
