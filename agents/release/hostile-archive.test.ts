@@ -77,6 +77,12 @@ await test('what is no whole tar archive is refused', (t) =>
       whole(pax({ path: 'x' }), pax({ path: 'y' }), file('a')),
       /a second path/,
     ],
+    'two PAX headers for one entry': [
+      'not_tar',
+      whole(pax({ path: 'x' }), pax({ mtime: '1' }), file('a')),
+      /second PAX header/,
+    ],
+    'a blank size': ['not_tar', whole(withField(124, ' '.repeat(12)))],
     'a GNU and a PAX name for one entry': [
       'not_tar',
       whole(entry({ name: 'L', type: 'L' }, 'x\0'), pax({ path: 'y' }), file('a')),
@@ -86,6 +92,11 @@ await test('what is no whole tar archive is refused', (t) =>
       'not_tar',
       whole(entry({ name: 'K', type: 'K' }, 'x\0'), entry({ name: 'K', type: 'K' }, 'y\0'), symlink('a', 'b')),
       /a second link/,
+    ],
+    'a GNU name that goes on in its padding': [
+      'not_tar',
+      whole(entry({ name: 'L', type: 'L', size: 3 }, 'abcdef'), file('a')),
+      /goes on behind its end/,
     ],
     'an empty PAX name': ['not_tar', whole(pax({ path: '' }), file('a')), /an empty path/],
     'an empty GNU name': ['not_tar', whole(entry({ name: 'L', type: 'L' }, '\0'), file('a')), /an empty path/],

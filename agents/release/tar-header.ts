@@ -86,7 +86,9 @@ function numberAt(bytes: Buffer, at: number, length: number, what: string, where
       .toString('latin1')
       .replace(/^ +/, '')
       .replace(/[ \0].*$/s, '')
-    if (/^[0-7]{0,12}$/.test(text)) return text === '' ? 0 : Number.parseInt(text, 8)
+    // Nothing before a NUL is zero, but nothing at all is no number: GNU tar skips such an entry.
+    const isBlank = text === '' && !field.includes(0)
+    if (/^[0-7]{0,12}$/.test(text) && !isBlank) return text === '' ? 0 : Number.parseInt(text, 8)
   }
   throw refusal('extract', 'not_tar', `${where()} has a ${what} that is no number that we take`)
 }

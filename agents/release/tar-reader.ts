@@ -35,6 +35,7 @@ interface Ahead {
   readonly path?: string
   readonly link?: string
   readonly size?: number
+  readonly 'PAX header'?: true
 }
 
 export function createTarReader(sink: TarSink, limits: ReadLimits): TarReader {
@@ -47,6 +48,7 @@ export function createTarReader(sink: TarSink, limits: ReadLimits): TarReader {
   let meta: Buffer[] = []
   let metaType = ''
   let metaBytes = 0
+  let isOpenText = false // a GNU name without its NUL: GNU tar reads on into the padding
   let ahead: Ahead | undefined
   let last: string | undefined
   const where = () => (last === undefined ? 'the first header of the archive' : `the header after ${shown(last)}`)
@@ -64,9 +66,11 @@ export function createTarReader(sink: TarSink, limits: ReadLimits): TarReader {
         if (remaining === 0) endBody()
       } else if (state === 'padding') {
         const part = Math.min(left, padding)
+        if (isOpenText && bytes.subarray(at, at + part).some((byte) => byte !== 0))
+          throw refusal('extract', 'not_tar', `${where()} has a name that goes on behind its end`)
         at += part
         padding -= part
-        if (padding === 0) state = 'header'
+        if (padding === 0) endPadding()
       } else {
         const part = Math.min(left, blockSize - filled)
         block.set(bytes.subarray(at, at + part), filled)
@@ -80,6 +84,11 @@ export function createTarReader(sink: TarSink, limits: ReadLimits): TarReader {
         else header(parseHeader(block, where))
       }
     }
+  }
+
+  function endPadding(): void {
+    state = 'header'
+    isOpenText = false
   }
 
   function endMark(): void {
@@ -125,12 +134,14 @@ export function createTarReader(sink: TarSink, limits: ReadLimits): TarReader {
   function endBody(): void {
     if (state === 'data') sink.end()
     else endMeta(Buffer.concat(meta))
-    state = padding > 0 ? 'padding' : 'header'
+    if (padding > 0) state = 'padding'
+    else endPadding()
   }
 
   function endMeta(data: Buffer): void {
     if (metaType === 'L' || metaType === 'K') {
       const end = data.indexOf(0)
+      isOpenText = end < 0
       const text = decode(end < 0 ? data : data.subarray(0, end), where)
       return foresee(metaType === 'L' ? { path: text } : { link: text })
     }
@@ -156,10 +167,11 @@ export function createTarReader(sink: TarSink, limits: ReadLimits): TarReader {
       ...(path === undefined ? {} : { path }),
       ...(link === undefined ? {} : { link }),
       ...(size === undefined ? {} : { size: Number(size) }),
+      'PAX header': true,
     })
   }
 
-  /** Readers differ in which of two names they believe, and in what an empty one means. */
+  /** Readers differ in which of two names or headers they believe, and in what an empty name means. */
   function foresee(more: Ahead): void {
     for (const [what, value] of Object.entries(more))
       if (value === '' || (ahead !== undefined && what in ahead))

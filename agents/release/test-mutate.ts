@@ -43,6 +43,7 @@ const piece = fc.oneof(
     arbitrary: target.map((to) => Buffer.concat([entry({ name: 'K', type: 'K' }, to), symlink('kl', 'x')])),
   },
   { weight: 1, arbitrary: body.map((text) => pax({ comment: text }, 'g')) },
+  { weight: 1, arbitrary: body.map((text) => pax({ comment: text })) }, // meets what comes next
   {
     weight: 1,
     arbitrary: fc
