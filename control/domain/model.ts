@@ -1,5 +1,5 @@
 // The things control keeps, and the one state model of deployments.
-import type { DeploymentStatus, Role } from '@aether/contract/control-api'
+import type { DeploymentStatus, Outcome, Role } from '@aether/contract/control-api'
 import type { Digest } from '@aether/contract/digest'
 
 /** DNS label of at most 40 characters: an app is a Deployment, a Service and a label in the cluster. */
@@ -118,17 +118,10 @@ export interface DeploymentEvent extends NewEvent {
   readonly at: Date
 }
 
-/** What a pod last said of itself (contract/control-api.ts, Outcome). */
-export interface Report {
+/** What a pod last said of itself. */
+export interface Report extends Outcome {
   readonly podUid: string
   readonly podName: string
-  readonly digest: Digest
-  readonly outcome: 'ok' | 'fail'
-  readonly serving: Digest | null
-  readonly reason: string | null
-  readonly detail: string | null
-  readonly message: string | null
-  readonly ms: number | null
   readonly at: Date
 }
 
