@@ -56,7 +56,7 @@ async function writeCode(app: string, files: number, bytes: number, freshLines: 
     const count = 3 + Math.floor(random() * 7)
     return Buffer.from(`  ${Array.from({ length: count }, () => pick(words, random)).join(' ')};\n`)
   }
-  const known = Array.from({ length: 300 }, makeLine)
+  const known = Array.from({ length: 100 }, makeLine)
   for (let at = 0; at < files; at++) {
     const path = join(
       app,

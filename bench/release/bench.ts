@@ -75,6 +75,7 @@ async function measureCase(one: Case, world: World): Promise<readonly Runs[]> {
     const delay = await measureDelays(artifact, fetcher, world)
     const figures = (contestant: string, runs: readonly Ran[], delayMs?: number) => ({
       case: one.name,
+      files,
       contestant,
       seconds: runs.map(({ seconds }) => seconds),
       rssMb: Math.max(...runs.map(({ rssMb }) => rssMb)),
@@ -84,7 +85,7 @@ async function measureCase(one: Case, world: World): Promise<readonly Runs[]> {
     const seconds = warm.map((run) => run.seconds)
     const markerMs = median(warm.map((run) => run.markerMs))
     return [
-      { case: one.name, contestant: 'warm', seconds, rssMb: fetcher.peakMb(), delayMs: delay.warm, markerMs },
+      { case: one.name, files, contestant: 'warm', seconds, rssMb: fetcher.peakMb(), delayMs: delay.warm, markerMs },
       ...[...fresh].map(([name, runs]) => figures(name, runs, name === 'npm-tar' ? delay.npmTar : undefined)),
     ]
   } finally {

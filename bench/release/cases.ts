@@ -15,9 +15,9 @@ export type Content =
   | { readonly kind: 'node-modules' }
 
 const ordinary: readonly Case[] = [
-  { name: 'a', megabytes: 0.2, content: { kind: 'code', files: 50, freshLines: 20 } },
-  { name: 'b', megabytes: 85, content: { kind: 'code', files: 8047, freshLines: 20 } },
-  { name: 'c', megabytes: 389, content: { kind: 'code', files: 22_373, freshLines: 35 } },
+  { name: 'a', megabytes: 0.2, content: { kind: 'code', files: 50, freshLines: 12 } },
+  { name: 'b', megabytes: 85, content: { kind: 'code', files: 8047, freshLines: 12 } },
+  { name: 'c', megabytes: 389, content: { kind: 'code', files: 22_373, freshLines: 22 } },
   { name: 'd', megabytes: 524, content: { kind: 'incompressible' } },
   { name: 'node-modules', megabytes: 10, content: { kind: 'node-modules' } },
 ]
@@ -26,7 +26,7 @@ const ordinary: readonly Case[] = [
 const curve: readonly Case[] = [1, 2, 4, 8, 16].map((thousands) => ({
   name: `${thousands}k`,
   megabytes: thousands * 10.56,
-  content: { kind: 'code', files: thousands * 1000, freshLines: 20 },
+  content: { kind: 'code', files: thousands * 1000, freshLines: 12 },
 }))
 
 /** Throws where a name is of no case. */

@@ -17,13 +17,15 @@ export async function keepAsking(url: string, untilMs = 10_000): Promise<StopAsk
   }
   let longest = 0
   const open = new Set<Promise<void>>()
-  const timer = setInterval(() => {
+  const ask = () => {
     const asked = askOnce(url, agent).then((ms = 0) => {
       longest = Math.max(longest, ms)
       open.delete(asked)
     })
     open.add(asked)
-  }, everyMs)
+  }
+  ask()
+  const timer = setInterval(ask, everyMs)
   return async () => {
     clearInterval(timer)
     await Promise.all(open)

@@ -5,6 +5,8 @@ import { type BenchRow, lessIsBetter, round } from '../bench.ts'
 /** All runs of one contestant in one case. */
 export interface Runs {
   readonly case: string
+  /** Files of the case. */
+  readonly files: number
   /** `warm` and `fresh` are ours. */
   readonly contestant: string
   readonly seconds: readonly number[]
@@ -32,6 +34,7 @@ export function formatTable(all: readonly Runs[]): readonly string[] {
         median_s: median(runs.seconds).toFixed(3),
         min_s: Math.min(...runs.seconds).toFixed(3),
         max_s: Math.max(...runs.seconds).toFixed(3),
+        us_a_file: ((median(runs.seconds) * 1e6) / runs.files).toFixed(0),
         rss_mb: runs.rssMb.toFixed(1),
         delay_ms: runs.delayMs?.toFixed(0) ?? '',
         marker_ms: runs.markerMs?.toFixed(0) ?? '',

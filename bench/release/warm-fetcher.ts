@@ -28,6 +28,8 @@ export interface WarmFetcher {
 }
 
 const pruneMs = 60_000
+// A late event of an earlier change would bring the next one sooner.
+const quietMs = 100
 
 /** `others` are two artifacts by which the measured one is pushed out: a fetcher keeps two releases at least. */
 export async function startWarmFetcher(
@@ -72,6 +74,7 @@ export async function startWarmFetcher(
         if (performance.now() > deadline) throw new Error(`the fetcher did not prune ${artifact.name}`)
         await sleep(5)
       }
+      await sleep(quietMs)
     },
     peakMb: fetcher.peakMb,
     stop: fetcher.stop,
