@@ -13,7 +13,7 @@ export interface BenchOptions {
 }
 
 /** What `release` alone reads. */
-export interface ReleaseOptions {
+interface ReleaseOptions {
   /** Measured runs of each contestant in each case. */
   readonly runs: number
   /** Names of cases; `undefined` is all, less the curve. */

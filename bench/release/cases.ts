@@ -7,7 +7,7 @@ export interface Case {
   readonly content: Content
 }
 
-export type Content =
+type Content =
   /** So many files of words; of a hundred lines `freshLines` are said for the first time, which decides how far gzip gets. */
   | { readonly kind: 'code'; readonly files: number; readonly freshLines: number }
   | { readonly kind: 'incompressible' }

@@ -16,7 +16,6 @@ export interface Contestant {
   run(artifact: Artifact, folder: string): Promise<Ran & { readonly tree: string }>
 }
 
-export const freshName = 'fresh'
 const peers = join(import.meta.dirname, 'peers')
 
 /** The bundle as in the images where it is built (`npm run build`), else the sources. */
@@ -28,7 +27,7 @@ export function agentFile(agent: 'init-fetch' | 'fetcher'): string {
 /** init-fetch, as a new pod starts it. */
 export function createInitFetch(place: Place, runFresh: RunFresh): Contestant {
   return {
-    name: freshName,
+    name: 'fresh',
     async run(artifact, folder) {
       await writeAnnotations(folder, place.url, artifact)
       const data = join(folder, 'data')

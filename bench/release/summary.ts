@@ -18,7 +18,7 @@ export interface Runs {
   readonly markerMs: number | undefined
 }
 
-export const ours = ['warm', 'fresh'] as const
+const ours = ['warm', 'fresh'] as const
 
 /** How often as fast we are, warm and fresh, stands in the line of each peer. */
 export function formatTable(all: readonly Runs[]): readonly string[] {

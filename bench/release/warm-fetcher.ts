@@ -10,7 +10,7 @@ import type { Artifact } from './artifacts.ts'
 import { agentFile } from './contestants.ts'
 import { agentSettings, type Place, writeAnnotations } from './settings.ts'
 
-export interface Refreshed {
+interface Refreshed {
   readonly seconds: number
   /** By the fetcher's own clock, from the event of the file. */
   readonly markerMs: number
