@@ -41,7 +41,8 @@ export function start(file: string, args: readonly string[], env: Readonly<Recor
   // A process takes its figures with it when it ends.
   const looking = setInterval(look, lookMs)
   const kill = () => child.kill('SIGKILL')
-  process.once('exit', kill)
+  // Ahead of whoever removes the folders that it writes to.
+  process.prependOnceListener('exit', kill)
   const ended = once(child, 'close').then(() => {
     clearInterval(looking)
     process.off('exit', kill)

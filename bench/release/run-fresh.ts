@@ -27,9 +27,9 @@ export function createRunFresh(note: string): RunFresh {
     })
     // A group of its own, so that nothing of it goes on when this process ends.
     const kill = () => {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL')
     }
-    process.once('exit', kill)
+    process.prependOnceListener('exit', kill)
     try {
       const [complaint] = await Promise.all([text(child.stderr), once(child, 'exit')])
       const seconds = (performance.now() - startedAt) / 1000

@@ -1,6 +1,6 @@
 // Where a bench may leave hundreds of megabytes: in memory where there is room, and gone whatever ends the process.
 import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 
 const memory = '/dev/shm'
 // statfs(2)
@@ -24,8 +24,8 @@ export function makeWorkFolder(parent = memory, megabytes: number): WorkFolder {
   const free = Math.floor((bavail * bsize) / 1_000_000)
   if (free < megabytes)
     throw new Error(`${parent} has ${free} MB left and ${Math.ceil(megabytes)} are needed: name another by --folder`)
-  const path = mkdtempSync(join(parent, 'aether-bench-'))
-  // A run under way may still write when it is killed.
+  const path = mkdtempSync(join(resolve(parent), 'aether-bench-'))
+  // Whoever starts a process has it killed before this; what the kernel is still ending may write for a moment.
   process.once('exit', () => rmSync(path, { recursive: true, force: true, maxRetries: 10 }))
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   return { path, description: `${parent} (${fileSystems[type] ?? `type 0x${type.toString(16)}`})` }
