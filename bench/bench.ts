@@ -7,8 +7,20 @@ export interface BenchOptions {
   readonly ours: number
   readonly theirs: number
   readonly busyboxImage: string
+  readonly release: ReleaseOptions
   /** Progress, to stderr. */
   readonly say: Say
+}
+
+/** What `release` alone reads. */
+interface ReleaseOptions {
+  /** Measured runs of each contestant in each case. */
+  readonly runs: number
+  /** Names of cases; `undefined` is all, less the curve. */
+  readonly cases: readonly string[] | undefined
+  readonly isCurve: boolean
+  /** Where to work; `undefined` is /dev/shm. */
+  readonly folder: string | undefined
 }
 
 /** One row of the JSON: the names are the same from run to run, so that a bound can be held against them. */

@@ -11,7 +11,7 @@ import { parseDigest } from '@aether/contract/digest'
 import { parsePodinfo } from '@aether/contract/podinfo'
 import { formatRows } from '@aether/e2e/kit/report'
 import { type BenchOptions, type BenchRow, lessIsBetter, round } from '../bench.ts'
-import { type Running, start } from './processes.ts'
+import { type Running, start } from '../processes.ts'
 
 const sizesMb = [3, 300]
 const mebibyte = 1024 * 1024

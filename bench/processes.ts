@@ -5,13 +5,15 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
+export const root = fileURLToPath(new URL('..', import.meta.url))
 const lookMs = 10
 
 export interface Running {
   readonly child: ChildProcess
-  /** The first line with this text. */
-  line(text: string): Promise<string>
+  /** What it wrote so far. */
+  readonly lines: readonly string[]
+  /** The first line, at or after `from`, with this text or of this form. */
+  line(wanted: string | RegExp, from?: number): Promise<string>
   /** Megabytes, the most there ever were; the last that was seen where it has ended. */
   peakMb(): number
   /** Resolves with the exit code. */
@@ -38,21 +40,28 @@ export function start(file: string, args: readonly string[], env: Readonly<Recor
   }
   // A process takes its figures with it when it ends.
   const looking = setInterval(look, lookMs)
+  const kill = () => child.kill('SIGKILL')
+  // Ahead of whoever removes the folders that it writes to.
+  process.prependOnceListener('exit', kill)
   const ended = once(child, 'close').then(() => {
     clearInterval(looking)
+    process.off('exit', kill)
     for (const one of waiting) one()
     return child.exitCode ?? -1
   })
   return {
     child,
     ended,
-    line: (text) =>
+    lines,
+    line: (wanted, from = 0) =>
       new Promise((resolve, reject) => {
         const find = () => {
-          const found = lines.find((line) => line.includes(text))
+          const found = lines
+            .slice(from)
+            .find((line) => (typeof wanted === 'string' ? line.includes(wanted) : wanted.test(line)))
           if (found === undefined && child.exitCode === null) return
           waiting.delete(find)
-          if (found === undefined) reject(new Error(`${file} ended without "${text}":\n${lines.join('\n')}`))
+          if (found === undefined) reject(new Error(`${file} ended without "${wanted}":\n${lines.join('\n')}`))
           else resolve(found)
         }
         waiting.add(find)

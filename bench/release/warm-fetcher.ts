@@ -1,0 +1,91 @@
+// A fetcher that lives for a whole case, in mode file: each refresh is from the annotations written to its OK marker.
+import { mkdir, readdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { layoutOf, releaseName } from '@aether/contract/layout'
+import { parseMarker } from '@aether/contract/markers'
+import { start } from '../processes.ts'
+import type { Artifact } from './artifacts.ts'
+import { agentFile } from './contestants.ts'
+import { agentSettings, type Place, writeAnnotations } from './settings.ts'
+
+interface Refreshed {
+  readonly seconds: number
+  /** By the fetcher's own clock, from the event of the file. */
+  readonly markerMs: number
+  readonly tree: string
+}
+
+export interface WarmFetcher {
+  readonly healthUrl: string
+  refresh(artifact: Artifact): Promise<Refreshed>
+  /** Until its release is off the disk, so that it is downloaded again. */
+  forget(artifact: Artifact): Promise<void>
+  /** Megabytes, the most it ever held. */
+  peakMb(): number
+  stop(): Promise<void>
+}
+
+const pruneMs = 60_000
+// A late event of an earlier change would bring the next one sooner.
+const quietMs = 100
+
+/** `others` are two artifacts by which the measured one is pushed out: a fetcher keeps two releases at least. */
+export async function startWarmFetcher(
+  place: Place,
+  folder: string,
+  others: readonly Artifact[],
+): Promise<WarmFetcher> {
+  const layout = layoutOf(join(folder, 'data'))
+  await mkdir(layout.root, { recursive: true })
+  const port = await freePort()
+  const fetcher = start(agentFile('fetcher'), [], {
+    ...agentSettings(place, folder),
+    AETHER_FETCH_MODE: 'file',
+    AETHER_MIN_REFRESH_INTERVAL_MS: '0',
+    AETHER_KEEP_RELEASES: '2',
+    AETHER_RUN_DIR: folder,
+    AETHER_HEALTH_HOST: '127.0.0.1',
+    AETHER_HEALTH_PORT: String(port),
+  })
+
+  async function refresh(artifact: Artifact): Promise<Refreshed> {
+    const from = fetcher.lines.length
+    const startedAt = performance.now()
+    await writeAnnotations(folder, place.url, artifact)
+    const line = await fetcher.line(/^REFRESH_(?:OK|FAIL) /, from)
+    const seconds = (performance.now() - startedAt) / 1000
+    const marker = parseMarker(line)
+    if (marker?.kind !== 'ok' || marker.pairs.reused !== 'false')
+      throw new Error(`the fetcher did not bring ${artifact.name}: ${line}`)
+    return { seconds, markerMs: marker.ms, tree: join(layout.releases, releaseName(artifact.digest)) }
+  }
+  return {
+    healthUrl: `http://127.0.0.1:${port}/livez`,
+    refresh,
+    async forget(artifact) {
+      for (const other of others) await refresh(other)
+      const deadline = performance.now() + pruneMs
+      const isThere = async () =>
+        (await readdir(layout.releases)).includes(releaseName(artifact.digest)) ||
+        (await readdir(layout.staging)).length > 0
+      while (await isThere()) {
+        if (performance.now() > deadline) throw new Error(`the fetcher did not prune ${artifact.name}`)
+        await sleep(5)
+      }
+      await sleep(quietMs)
+    },
+    peakMb: fetcher.peakMb,
+    stop: fetcher.stop,
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  if (address === null || typeof address === 'string') throw new TypeError('no port')
+  return address.port
+}
