@@ -1,4 +1,5 @@
 // For tests: what deployments and their events promise, for each engine to hold. They go on with the apps of test-calls.ts.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { currentStatuses, desiredStatuses, eventActions, type Page, type Paged } from '../domain/model.ts'
 import type { Store } from '../domain/ports.ts'
@@ -90,6 +91,7 @@ async function changesHold(t: Test, store: Store): Promise<void> {
     isApplied: true,
     isTargetWritten: true,
   } as const
+  await sleep(5) // clocks are read in milliseconds: the change must be seen to be later
   const changed = await store.changeDeployment(made.id, 1, change, {
     ...createEvent,
     action: 'update',
