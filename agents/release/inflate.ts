@@ -20,8 +20,8 @@ export interface Inflater {
 /** Up to here any ratio is taken: a small archive of zeros harms nobody. */
 const ratioFloorBytes = 64 * 1024 * 1024
 /** Of what is inflated at once: less costs a turn of the event loop more often, more costs memory. */
-const partBytes = 256 * 1024
-const mostParts = 4
+const partBytes = 1024 * 1024
+const mostParts = 2
 /** Of compressed bytes: zlib must find some more when it is done with a chunk. */
 const mostWaitingBytes = 256 * 1024
 /** log2 of the largest zstd window, RFC 8878 3.1.1.1.2: the 8 MiB that all levels up to 19 stay in. */
