@@ -28,12 +28,6 @@ export function parsePublicKeys(text: string, field: string): readonly PublicKey
   return words.map((word) => trustKey(rawOfWord(word, field), field))
 }
 
-/** Whether a setting is a key itself, and not the path of a file or folder that holds keys. */
-export function isKeyText(text: string): boolean {
-  // A padded base64 key may begin with a slash too, so it is tried first; no sensible path ends in `=`.
-  return !/^\.{0,2}\//.test(text.trim()) || /^[A-Za-z0-9+/]{43}=/.test(text.trim())
-}
-
 /** Keys that were found good: they are read again at each use, and the order of a point takes milliseconds. */
 const known = new Map<string, PublicKey>()
 const mostKnown = 64
