@@ -62,7 +62,7 @@ export function createLoop(options: LoopOptions): Part {
       waitMs =
         failure === undefined
           ? Number.POSITIVE_INFINITY
-          : pace.retryMs(failure.reason, tries, state.failures, failure.retryAfterMs)
+          : pace.retryMs(failure, tries, state.failures)
     }
   }
 
