@@ -1,0 +1,89 @@
+// Looks after the release that serves while there is nothing to refresh: makes its manifest once it has come up, and from
+// time to time holds the files against it. All of it slowly, and ended at once by whatever comes.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { VolumeLayout } from '@aether/contract/layout'
+import type { ReasonError } from '@aether/contract/reasons'
+import { readCurrent } from '@aether/release/activate'
+import { findDifference, writeManifest } from '@aether/release/manifest'
+import { amendRecord, bootOf, distrust, readRecord } from '@aether/release/record'
+import { createSlices } from '@aether/release/slices'
+import { drift } from '@aether/release/trust'
+import type { Log } from '@aether/runtime/log'
+
+export interface UpkeepOptions {
+  readonly layout: VolumeLayout
+  /** Between two checks, give or take a tenth; 0 is none. */
+  readonly driftIntervalMs: number
+  readonly driftBytesPerSec: number
+  readonly log: Log
+}
+
+export interface Upkeep {
+  /** Works until `signal` aborts, or until the release is found to have drifted: a ReasonError `drift`; it is trusted no longer. */
+  watch(signal: AbortSignal): Promise<ReasonError | undefined>
+}
+
+/** After an outcome the app has the machine for itself. */
+const quietMs = 2000
+const longestSleepMs = 2 ** 31 - 1
+
+export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }: UpkeepOptions): Upkeep {
+  let working: Promise<unknown> = Promise.resolve()
+  let dueAt = nextDue()
+
+  function nextDue(): number {
+    const intervalMs = driftIntervalMs === 0 ? Number.POSITIVE_INFINITY : driftIntervalMs
+    return performance.now() + intervalMs * (0.9 + Math.random() / 5)
+  }
+
+  async function work(signal: AbortSignal): Promise<ReasonError | undefined> {
+    try {
+      await sleep(quietMs, undefined, { signal })
+      for (;;) {
+        const found = await look(signal)
+        if (found !== undefined) return found
+        const pauseMs = Math.max(quietMs, dueAt - performance.now())
+        await sleep(Math.min(pauseMs, longestSleepMs), undefined, { signal })
+      }
+    } catch (error) {
+      if (!signal.aborted) log.warn({ err: error }, 'the release that serves cannot be looked after for now')
+      return undefined
+    }
+  }
+
+  async function look(signal: AbortSignal): Promise<ReasonError | undefined> {
+    const live = await readCurrent(layout)
+    if (live === null) return undefined
+    const record = await readRecord(layout, live)
+    const isTrusted = record?.boot === (await bootOf(layout))
+    const slices = createSlices(driftBytesPerSec, signal)
+    if (isTrusted && record.manifest === null) {
+      const manifest = await writeManifest(layout, live, slices)
+      signal.throwIfAborted()
+      await amendRecord(layout, { ...record, manifest })
+      log.debug({ digest: live }, 'the manifest is made')
+      dueAt = nextDue()
+      return undefined
+    }
+    if (performance.now() < dueAt) return undefined
+    dueAt = nextDue()
+    if (!isTrusted || record.manifest === null) return drift(live, 'unverified', 'it could not be brought again yet')
+    const difference = await findDifference(layout, live, record.manifest, slices).catch((cause: unknown) => {
+      signal.throwIfAborted()
+      return drift(live, 'unverified', 'it cannot be read whole, or its manifest cannot', { cause })
+    })
+    if (difference === undefined) return undefined
+    await distrust(layout, live)
+    if (difference instanceof Error) return difference
+    return drift(live, difference.detail, `first at ${JSON.stringify(difference.path)}`)
+  }
+
+  return {
+    async watch(signal) {
+      await working
+      const mine = work(signal)
+      working = mine
+      return mine
+    },
+  }
+}

@@ -1,0 +1,32 @@
+// Puts a release right in its place, from a fresh copy of it. Node has no exchange of two folders by one rename, and a process
+// may load files of the release late: so each entry is renamed over the one that is there, and every path exists throughout.
+import { randomUUID } from 'node:crypto'
+import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** `fresh` is used up; what must go is moved to `staging` and removed. Killed at any point, each entry is the old one or the right one. */
+export async function mendTree(fresh: string, place: string, staging: string): Promise<void> {
+  const away = join(staging, `away-${randomUUID()}`)
+  await mkdir(away)
+  await mendFolder(fresh, place)
+  await rm(away, { recursive: true, force: true })
+  await rm(fresh, { recursive: true, force: true })
+
+  async function mendFolder(from: string, to: string): Promise<void> {
+    const names = new Set(await readdir(from))
+    for (const name of names) await mendEntry(join(from, name), join(to, name))
+    for (const name of await readdir(to)) if (!names.has(name)) await moveAway(join(to, name))
+  }
+
+  async function mendEntry(from: string, to: string): Promise<void> {
+    const [wanted, found] = [await lstat(from), await lstat(to).catch(() => undefined)]
+    if (wanted.isDirectory() && found?.isDirectory()) return mendFolder(from, to)
+    // A folder and what is none do not take each other's place by rename.
+    if (found !== undefined && (wanted.isDirectory() || found.isDirectory())) await moveAway(to)
+    await rename(from, to)
+  }
+
+  function moveAway(path: string): Promise<void> {
+    return rename(path, join(away, randomUUID()))
+  }
+}
