@@ -70,10 +70,7 @@ export function createLoop(options: LoopOptions): Part {
       if (pending === undefined || isDeferred) continue
       const failure = await attempt(pending).catch(toReasonError)
       tries = failure === undefined ? 0 : tries + 1
-      waitMs =
-        failure === undefined
-          ? Number.POSITIVE_INFINITY
-          : pace.retryMs(failure, tries, state.failures)
+      waitMs = failure === undefined ? Number.POSITIVE_INFINITY : pace.retryMs(failure, tries, state.failures)
     }
   }
 

@@ -7,9 +7,8 @@ import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { refusal } from '@aether/contract/reasons'
 import { releasePath } from './activate.ts'
-import { manifestPath } from './manifest.ts'
 import { listReleases, neededReleases } from './prune.ts'
-import { readRecord, recordPath } from './record.ts'
+import { manifestPath, readRecord, recordPath } from './record.ts'
 
 /** Room for one release that is being staged. */
 export interface Room {

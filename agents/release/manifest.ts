@@ -8,6 +8,7 @@ import { StringDecoder } from 'node:string_decoder'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { syncFolder } from '@aether/runtime/atomic-file'
+import { manifestPath } from './record.ts'
 import type { Slices } from './slices.ts'
 import { isBefore, pathOfLine, readTree } from './tree-lines.ts'
 
@@ -18,10 +19,6 @@ export interface Difference {
 }
 
 const batchChars = 64 * 1024
-
-export function manifestPath(layout: VolumeLayout, digest: Digest): string {
-  return join(layout.manifests, releaseName(digest))
-}
 
 /** Reads the whole release and writes its manifest; answers its sha256. Leaves nothing behind where it rejects. */
 export async function writeManifest(layout: VolumeLayout, digest: Digest, slices: Slices): Promise<string> {

@@ -1,5 +1,6 @@
 // Puts a release right in its place, from a fresh copy of it. Node has no exchange of two folders by one rename, and a process
-// may load files of the release late: so each entry is renamed over the one that is there, and every path exists throughout.
+// may load files of the release late: so each entry is renamed over the one that is there, and every path exists throughout
+// (but where a folder took the place of what is none, or the other way round).
 import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,9 +14,12 @@ export async function mendTree(fresh: string, place: string, staging: string): P
   await rm(fresh, { recursive: true, force: true })
 
   async function mendFolder(from: string, to: string): Promise<void> {
-    const names = new Set(await readdir(from))
+    const names = await readdir(from)
     for (const name of names) await mendEntry(join(from, name), join(to, name))
-    for (const name of await readdir(to)) if (!names.has(name)) await moveAway(join(to, name))
+    const right = new Set(names)
+    // As bytes: a stranger's name need not be UTF-8.
+    for (const name of await readdir(to, { encoding: 'buffer' }))
+      if (!right.has(name.toString())) await moveAway(Buffer.concat([Buffer.from(`${to}/`), name]))
   }
 
   async function mendEntry(from: string, to: string): Promise<void> {
@@ -26,7 +30,7 @@ export async function mendTree(fresh: string, place: string, staging: string): P
     await rename(from, to)
   }
 
-  function moveAway(path: string): Promise<void> {
+  function moveAway(path: string | Buffer): Promise<void> {
     return rename(path, join(away, randomUUID()))
   }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { digestOfReleaseName, releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { readActivation, readCurrent, recordPath, releasePath } from './activate.ts'
-import { manifestPath } from './manifest.ts'
+import { manifestPath } from './record.ts'
 
 /** Removes all but `keep` releases, the oldest first; `inUse` come on top. Answers what it removed. */
 export async function pruneReleases(

@@ -1,6 +1,6 @@
 // The completion record of a release: that its bytes were verified, by which boot of the kernel, and what they are.
 import { randomUUID } from 'node:crypto'
-import { readFile, stat, utimes } from 'node:fs/promises'
+import { readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { parseFields } from '@aether/contract/json'
@@ -20,6 +20,10 @@ export interface CompletionRecord {
 
 export function recordPath(layout: VolumeLayout, digest: Digest): string {
   return join(layout.complete, `${releaseName(digest)}.json`)
+}
+
+export function manifestPath(layout: VolumeLayout, digest: Digest): string {
+  return join(layout.manifests, releaseName(digest))
 }
 
 /** `undefined` where there is none that can be read; one of an older version is of no boot. */
@@ -55,6 +59,7 @@ export async function amendRecord(layout: VolumeLayout, record: CompletionRecord
 export async function distrust(layout: VolumeLayout, digest: Digest): Promise<void> {
   const record = await readRecord(layout, digest)
   if (record !== undefined) await amendRecord(layout, { ...record, boot: '', manifest: null })
+  await rm(manifestPath(layout, digest), { force: true })
 }
 
 const boots = new Map<string, Promise<string>>()

@@ -29,7 +29,8 @@ export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError |
       if (digest === undefined || !(await readRecord(layout, digest))) await remove(join(releases, name))
     }
     const kept = new Set(await readdir(releases))
-    for (const name of await readdir(complete)) if (!kept.has(name.replace(/\.json$/, ''))) await remove(join(complete, name))
+    for (const name of await readdir(complete))
+      if (!kept.has(name.replace(/\.json$/, ''))) await remove(join(complete, name))
     for (const name of await readdir(manifests)) if (!kept.has(name)) await remove(join(manifests, name))
     if (current === null || (trusted !== undefined && !(trusted instanceof ReasonError))) return undefined
     await remove(join(workspace, workspaceNames.current))

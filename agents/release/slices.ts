@@ -1,5 +1,5 @@
 // Pauses for work that reads much, so that it leaves the event loop, and where it may take its time the disk, to others.
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 
 export interface Slices {
   /** Called after each bit of work, with its bytes. Rejects once `signal` aborts. */

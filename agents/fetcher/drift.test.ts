@@ -1,0 +1,186 @@
+// The release that serves, changed on disk behind the fetcher's back, before and after a reboot; and a manifest that is made
+// where nobody waits for it.
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Digest, hexOf } from '@aether/contract/digest'
+import { releaseName } from '@aether/contract/layout'
+import { recordPath, releasePath } from '@aether/release/activate'
+import { amendRecord, manifestPath, readRecord } from '@aether/release/record'
+import { eventually } from '@aether/runtime/test-process'
+import { test } from 'tap'
+import { createWorld } from './test-kit.ts'
+
+const often = { AETHER_DRIFT_INTERVAL_SEC: '1' }
+
+function serverOf(world: Awaited<ReturnType<typeof createWorld>>, digest: Digest): string {
+  return join(releasePath(world.layout, digest), 'server.js')
+}
+
+await test('drift is said with a reason of its own, and the release is fetched again and served anew', async (t) => {
+  const world = await createWorld(t, { ...often, AETHER_SUPERVISED: 'true' })
+  const one = world.make('one')
+  const server = serverOf(world, one.digest)
+  world.annotate(one.annotations)
+  const fetcher = world.start()
+  world.say({ activation: 1, digest: one.digest, outcome: 'ok' })
+  t.match(await fetcher.marker(1), { kind: 'ok' })
+  const manifest = manifestPath(world.layout, one.digest)
+  await eventually('the manifest', () => existsSync(manifest))
+  t.same(fetcher.markers().length, 1, 'a release that is whole is not spoken of')
+
+  writeFileSync(server, 'eno')
+  const said = await fetcher.marker(2)
+  t.match(said, {
+    kind: 'fail',
+    reason: 'drift',
+    pairs: { detail: 'changed', digest: hexOf(one.digest), failures: '1' },
+  })
+  t.equal(await world.current(), one.digest, 'what serves goes on serving')
+  await eventually('the activation', () => world.activation().id === 2)
+  t.match(world.activation(), { digest: one.digest, repaired: true })
+  t.equal(readFileSync(server, 'utf8'), 'one')
+  world.say({ activation: 2, digest: one.digest, outcome: 'ok' })
+  t.match(await fetcher.marker(3), { kind: 'ok', pairs: { reused: 'false', activation: '2' } })
+  t.equal(world.asked(one), 2)
+
+  await eventually('the next manifest', () => existsSync(manifest))
+  rmSync(server)
+  t.match(await fetcher.marker(4), { kind: 'fail', pairs: { detail: 'missing' } })
+  await eventually('the activation', () => world.activation().id === 3)
+  world.say({ activation: 3, digest: one.digest, outcome: 'ok' })
+  await fetcher.marker(5)
+  const metrics = await world.metrics()
+  t.match(metrics, 'aether_release_drift_total{detail="changed"} 1')
+  t.match(metrics, 'aether_release_drift_total{detail="missing"} 1')
+  t.match(metrics, 'aether_release_drift_total{detail="extra"} 0')
+  t.match(metrics, 'dev_hot_refresh_failure_total{app="shop",reason="drift",commit=""} 2')
+  t.match(metrics, 'dev_hot_refresh_consecutive_failures{app="shop"} 0')
+  t.same(readdirSync(world.layout.staging), [])
+})
+
+await test('a repair that fails is tried again slower and slower, over a restart too, and a newer target ends it', async (t) => {
+  const world = await createWorld(t, { ...often, AETHER_ANOMALY_FAIL_THRESHOLD: '3' })
+  const [one, two] = [world.make('one'), world.make('two')]
+  world.annotate(one.annotations)
+  const fetcher = world.start()
+  await fetcher.marker(1)
+  await eventually('the manifest', () => existsSync(manifestPath(world.layout, one.digest)))
+  const path = new URL(one.annotations['aether.dev/artifact-url'] ?? '').pathname
+  const bytes = world.server.routes.get(path)
+  world.server.routes.delete(path)
+  writeFileSync(join(releasePath(world.layout, one.digest), 'more.js'), '')
+  t.match(await fetcher.marker(2), { kind: 'fail', reason: 'drift', pairs: { detail: 'extra' } })
+  t.match(await fetcher.marker(3), { kind: 'fail', reason: 'download', pairs: { detail: 'not_found' } })
+  await fetcher.line('failures in a row reached the threshold')
+  const [asked, markers] = [world.asked(one), fetcher.markers().length]
+  t.equal(await world.current(), one.digest)
+  t.same([asked, markers], [3, 4], 'from the threshold on once a minute')
+
+  fetcher.kill('SIGKILL')
+  await fetcher.exited
+  if (bytes !== undefined) world.server.routes.set(path, bytes)
+  const again = world.start()
+  t.match(
+    await again.marker(1),
+    { kind: 'fail', reason: 'drift', pairs: { detail: 'unverified' } },
+    'it is not forgotten',
+  )
+  t.match(await again.marker(2), { kind: 'ok', digest: hexOf(one.digest), pairs: { reused: 'false' } })
+  t.same(readdirSync(releasePath(world.layout, one.digest)), ['server.js'])
+  world.annotate(two.annotations)
+  t.match(await again.marker(3), { kind: 'ok', digest: hexOf(two.digest) })
+})
+
+await test('the last good release is repaired by its own annotations, and what was refused stays refused', async (t) => {
+  const world = await createWorld(t, { ...often, AETHER_SUPERVISED: 'true' })
+  const [one, two] = [world.make('one'), world.make('two')]
+  world.annotate(one.annotations)
+  const fetcher = world.start()
+  world.say({ activation: 1, digest: one.digest, outcome: 'ok' })
+  await fetcher.marker(1)
+  world.annotate(two.annotations)
+  await eventually('the activation', () => world.activation().id === 2)
+  world.say({ activation: 2, digest: two.digest, outcome: 'fail', reason: 'unhealthy', detail: 'exited' })
+  await fetcher.marker(2)
+  t.equal(await world.current(), one.digest)
+  await eventually('the manifest', () => existsSync(manifestPath(world.layout, one.digest)))
+  writeFileSync(serverOf(world, one.digest), 'eno')
+  t.match(await fetcher.marker(3), { kind: 'fail', reason: 'drift' })
+  await eventually('the repair', () => world.activation().id === 4)
+  world.say({ activation: 4, digest: one.digest, outcome: 'ok' })
+  t.match(await fetcher.marker(4), { kind: 'ok', digest: hexOf(one.digest) })
+  t.equal(readFileSync(serverOf(world, one.digest), 'utf8'), 'one')
+  await eventually(
+    'state.json',
+    () => JSON.parse(readFileSync(world.layout.state, 'utf8')).refused?.digest === two.digest,
+  )
+  t.equal(fetcher.markers().length, 4)
+})
+
+await test('after a reboot the fetcher verifies what serves, once, and takes away what it cannot vouch for', async (t) => {
+  const world = await createWorld(t)
+  const { layout } = world
+  const one = world.make('one')
+  world.annotate(one.annotations)
+  const first = world.start()
+  await first.marker(1)
+  await eventually('the manifest', () => existsSync(manifestPath(layout, one.digest)))
+  async function end(fetcher: typeof first) {
+    fetcher.kill('SIGTERM')
+    t.equal(await fetcher.exited, 0)
+    const record = await readRecord(layout, one.digest)
+    if (record === undefined) throw new Error('no record')
+    return record
+  }
+  const { boot } = await end(first)
+  t.equal(boot, readFileSync(layout.bootId, 'utf8').trim())
+
+  await amendRecord(layout, { ...(await end(await quiet())), boot: 'another boot' })
+  const record = await end(await quiet())
+  t.equal(record.boot, boot, 'the record is of this boot again')
+  t.equal(world.asked(one), 1, 'and nothing was downloaded')
+  const { ino } = statSync(recordPath(layout, one.digest))
+  await end(await quiet())
+  t.equal(statSync(recordPath(layout, one.digest)).ino, ino, 'a start within the boot writes no record')
+
+  await amendRecord(layout, { ...record, boot: 'another boot' })
+  writeFileSync(serverOf(world, one.digest), '\0\0\0')
+  const last = world.start()
+  t.match(await last.marker(1), { kind: 'fail', reason: 'drift', pairs: { detail: 'changed' } })
+  t.match(await last.marker(2), { kind: 'ok', digest: hexOf(one.digest), pairs: { reused: 'false', activation: '2' } })
+  t.equal(readFileSync(serverOf(world, one.digest), 'utf8'), 'one')
+
+  /** A start where there is nothing to say. */
+  async function quiet() {
+    const fetcher = world.start()
+    await fetcher.line('REFRESH_STATE failures=0')
+    t.same(fetcher.markers(), [])
+    return fetcher
+  }
+})
+
+await test('a newer target does not wait for the manifest of the one before, and pruning takes manifests along', async (t) => {
+  const world = await createWorld(t, { AETHER_KEEP_RELEASES: '2', AETHER_DRIFT_MAX_BYTES_PER_SEC: '1024' })
+  const [one, two, three] = [world.make('one'), world.make('two'), world.make('three')]
+  world.annotate(one.annotations)
+  // At this rate a file's manifest takes eight seconds; it is begun two after the outcome.
+  const fetcher = world.start()
+  await fetcher.marker(1)
+  const temporary = () => readdirSync(world.layout.manifests).some((name) => name.endsWith('.tmp'))
+  await eventually('the manifest to begin', temporary)
+  world.annotate(two.annotations)
+  t.match(await fetcher.marker(2), { kind: 'ok', digest: hexOf(two.digest) })
+  await eventually('the half to go', () => readdirSync(world.layout.manifests).length === 0)
+  fetcher.kill('SIGTERM')
+  await fetcher.exited
+
+  const fast = world.start({ AETHER_DRIFT_MAX_BYTES_PER_SEC: '1000000' })
+  await eventually('a manifest', () => existsSync(manifestPath(world.layout, two.digest)))
+  world.annotate(three.annotations)
+  await fast.marker(1)
+  await eventually('the next manifest', () => existsSync(manifestPath(world.layout, three.digest)))
+  world.annotate(one.annotations)
+  await fast.marker(2)
+  await eventually('the prune', () => !existsSync(manifestPath(world.layout, two.digest)))
+  t.notOk(readdirSync(world.layout.releases).includes(releaseName(two.digest)))
+})
