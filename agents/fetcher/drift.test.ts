@@ -1,11 +1,14 @@
 // The release that serves, changed on disk behind the fetcher's back, before and after a reboot; and a manifest that is made
 // where nobody waits for it.
+import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import { releaseName } from '@aether/contract/layout'
 import { recordPath, releasePath } from '@aether/release/activate'
-import { amendRecord, manifestPath, readRecord } from '@aether/release/record'
+import { amendRecord, distrust, manifestPath, readRecord } from '@aether/release/record'
+import { listTree } from '@aether/release/test-kit'
+import { killEnv } from '@aether/runtime/test-kill'
 import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
 import { createWorld } from './test-kit.ts'
@@ -115,6 +118,50 @@ await test('the last good release is repaired by its own annotations, and what w
     () => JSON.parse(readFileSync(world.layout.state, 'utf8')).refused?.digest === two.digest,
   )
   t.equal(fetcher.markers().length, 4)
+})
+
+await test('kill -9 at any step of a repair: current is absent meanwhile, and the next start finishes it', async (t) => {
+  const world = await createWorld(t)
+  const { layout } = world
+  const one = world.make('one')
+  world.annotate(one.annotations)
+  const first = world.start()
+  await first.marker(1)
+  first.kill('SIGTERM')
+  await first.exited
+  const name = releaseName(one.digest)
+  const whole = [`server.js - ${createHash('sha256').update('one').digest('hex')}`]
+  // When it dies; whether `current` is there then, and whether the tree is right.
+  const moments = [
+    ['before', 'rm -r workspace/current', true, false],
+    ['before', `/server.js -> workspace/releases/${name}/server.js`, false, false],
+    ['after', `/server.js -> workspace/releases/${name}/server.js`, false, false],
+    ['after', `rename workspace/releases/${name}/more.js -> staging/away-`, false, true],
+    ['before', `-> complete/${name}.json`, false, true],
+    ['after', `-> complete/${name}.json`, false, true],
+    ['before', '-> workspace/current', false, true],
+    ['after', '-> workspace/current', true, true],
+  ] as const
+  for (const [mode, like, isThere, isRight] of moments) {
+    await distrust(layout, one.digest)
+    writeFileSync(serverOf(world, one.digest), 'eno')
+    writeFileSync(join(releasePath(layout, one.digest), 'more.js'), '')
+    const log = join(world.root, 'calls')
+    writeFileSync(log, '')
+    const dying = world.start(killEnv({ below: layout.root, log, like, at: 1, mode }))
+    t.equal(await dying.exited, 'SIGKILL', `${mode} ${like}`)
+    const isWhole = () => JSON.stringify(listTree(releasePath(layout, one.digest))) === JSON.stringify(whole)
+    t.equal(await world.current(), isThere ? one.digest : null, `${mode} ${like}: current`)
+    t.equal(isWhole(), isRight, `${mode} ${like}: the tree`)
+
+    const again = world.start()
+    await again.line(`REFRESH_STATE failures=0 last_digest=${hexOf(one.digest)}`)
+    await eventually('it to be whole', async () => isWhole() && (await world.current()) === one.digest)
+    again.kill('SIGTERM')
+    t.equal(await again.exited, 0)
+    t.equal(again.markers().filter(({ kind }) => kind === 'ok').length, 1, `${mode} ${like}: it says so once`)
+    t.same(readdirSync(layout.staging), [])
+  }
 })
 
 await test('after a reboot the fetcher verifies what serves, once, and takes away what it cannot vouch for', async (t) => {

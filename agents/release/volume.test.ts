@@ -1,30 +1,17 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync, statfsSync, utimesSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, rmSync, statfsSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestFromHex } from '@aether/contract/digest'
 import { layoutOf, releaseName } from '@aether/contract/layout'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { readCurrent, recordPath } from './activate.ts'
 import { lockVolume } from './lock.ts'
 import { pruneReleases } from './prune.ts'
 import { recoverVolume } from './recover.ts'
 import { createWorld, reasonOf, refuses } from './test-kit.ts'
 import { endMark, entry, file, packed, release } from './test-tar.ts'
-
-const needsRoot = process.getuid?.() === 0 ? {} : { skip: 'needs root: it mounts a small tmpfs' }
-
-/** A memory volume of its own, with these mount options; unmounted at the end. */
-function mountVolume(t: Test, options: string): string {
-  const root = mkdtempSync(join(tmpdir(), 'aether-volume-'))
-  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'none', root])
-  t.teardown(() => {
-    execFileSync('umount', ['-l', root])
-    rmSync(root, { recursive: true })
-  })
-  return root
-}
+import { mountVolume, needsRoot } from './test-volume.ts'
 
 await test(
   'a volume with no bytes left refuses the release, and takes the next one that fits',
