@@ -17,7 +17,7 @@ import type { Mailbox } from './mailbox.ts'
 import type { Observer, Subject } from './observe.ts'
 import type { Pace } from './pace.ts'
 import { type FetcherState, loadState, saveState, servedTarget } from './state.ts'
-import type { Upkeep } from './upkeep.ts'
+import { takeWatching, type Upkeep } from './upkeep.ts'
 import { awaitVerdict, readSupervisorState } from './verdict.ts'
 
 export interface LoopOptions {
@@ -43,7 +43,6 @@ export function createLoop(options: LoopOptions): Part {
   let running: Promise<void> | undefined
   let lock: VolumeLock | undefined
   let state: FetcherState
-  let looking: Promise<void> | undefined
 
   async function run(): Promise<void> {
     await prepare()
@@ -53,7 +52,7 @@ export function createLoop(options: LoopOptions): Part {
     let waitMs = Number.POSITIVE_INFINITY
     while (!stop.signal.aborted) {
       const until = performance.now() + waitMs
-      const { taken, drifted } = await rest(waitMs)
+      const { taken, drifted } = await takeWatching(mailbox, waitMs, upkeep, stop.signal)
       if (stop.signal.aborted) return
       if (drifted !== undefined) {
         const isPending = await sayDrift(drifted, pending)
@@ -72,19 +71,6 @@ export function createLoop(options: LoopOptions): Part {
       tries = failure === undefined ? 0 : tries + 1
       waitMs = failure === undefined ? Number.POSITIVE_INFINITY : pace.retryMs(failure, tries, state.failures)
     }
-  }
-
-  /** Waits for a delivery; meanwhile the release that serves is looked after, and what is wrong with it ends the wait. */
-  async function rest(waitMs: number): Promise<{ taken?: Delivery | undefined; drifted?: ReasonError | undefined }> {
-    const over = new AbortController()
-    let drifted: ReasonError | undefined
-    looking = upkeep.watch(AbortSignal.any([stop.signal, mailbox.arrival(), over.signal])).then((found) => {
-      drifted = found
-      if (found !== undefined) over.abort()
-    })
-    const taken = await mailbox.take(waitMs, AbortSignal.any([stop.signal, over.signal]))
-    over.abort()
-    return taken === undefined ? { drifted } : { taken }
   }
 
   /** Answers whether it is the pending target that drifted, which a retry brings again; any other is brought here, once. */
@@ -264,7 +250,6 @@ export function createLoop(options: LoopOptions): Part {
     async stop() {
       stop.abort()
       await running
-      await looking
       await lock?.release()
     },
   }

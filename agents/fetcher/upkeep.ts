@@ -9,6 +9,7 @@ import { amendRecord, bootOf, distrust, readRecord } from '@aether/release/recor
 import { createSlices } from '@aether/release/slices'
 import { drift } from '@aether/release/trust'
 import type { Log } from '@aether/runtime/log'
+import type { Mailbox } from './mailbox.ts'
 
 export interface UpkeepOptions {
   readonly layout: VolumeLayout
@@ -24,7 +25,7 @@ export interface Upkeep {
 }
 
 /** After an outcome the app has the machine for itself. */
-const quietMs = 2000
+const quietMs = 1000
 const longestSleepMs = 2 ** 31 - 1
 
 export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }: UpkeepOptions): Upkeep {
@@ -86,4 +87,20 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
       return mine
     },
   }
+}
+
+/** Takes the next delivery, and looks after the release meanwhile; what is found wrong with it ends the wait. */
+export async function takeWatching<T>(
+  mailbox: Mailbox<T>,
+  waitMs: number,
+  upkeep: Upkeep,
+  stop: AbortSignal,
+): Promise<{ readonly taken: T | undefined; readonly drifted: ReasonError | undefined }> {
+  const over = new AbortController()
+  const watching = upkeep.watch(AbortSignal.any([stop, mailbox.arrival(), over.signal]))
+  void watching.then((found) => found !== undefined && over.abort())
+  const taken = await mailbox.take(waitMs, AbortSignal.any([stop, over.signal]))
+  over.abort()
+  // A delivery waits for nothing.
+  return taken === undefined ? { taken, drifted: await watching } : { taken, drifted: undefined }
 }

@@ -5,7 +5,7 @@ import { digestOfReleaseName, releaseName, type VolumeLayout, workspaceNames } f
 import { ReasonError } from '@aether/contract/reasons'
 import { readCurrent } from './activate.ts'
 import { toDiskError } from './disk-error.ts'
-import { readRecord } from './record.ts'
+import { bootOf, readRecord } from './record.ts'
 import { drift, trustRelease } from './trust.ts'
 
 /**
@@ -21,12 +21,14 @@ export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError |
     for (const folder of [layout.root, workspace, complete, manifests])
       for (const name of await readdir(folder))
         if (name.endsWith('.tmp') || name.startsWith('.current-')) await remove(join(folder, name))
-    const current = await readCurrent(layout)
+    const [boot, current] = [await bootOf(layout), await readCurrent(layout)]
     const trusted = current === null ? undefined : await trustRelease(layout, current)
     for (const name of await readdir(releases)) {
       const digest = digestOfReleaseName(name)
       if (digest === current && digest !== undefined) continue
-      if (digest === undefined || !(await readRecord(layout, digest))) await remove(join(releases, name))
+      const record = digest && (await readRecord(layout, digest))
+      // Whether it is whole is looked at when it is wanted; where nothing could tell, it goes.
+      if (!record || (record.boot !== boot && record.manifest === null)) await remove(join(releases, name))
     }
     const kept = new Set(await readdir(releases))
     for (const name of await readdir(complete))

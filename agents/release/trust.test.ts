@@ -227,13 +227,15 @@ await test('a start leaves current on a trusted release or on none, and the next
   const world = await createWorld(t)
   const { layout } = world
   const [old, target] = [world.publish(packed(file('server.js', 'old'), endMark)), world.publish(tree)]
-  await world.take(old)
-  await world.take(target)
-  await makeManifest(layout, target.digest)
+  const lone = world.publish(packed(file('server.js', 'lone'), endMark))
+  for (const one of [lone, old, target]) await world.take(one)
+  for (const one of [old, target]) await makeManifest(layout, one.digest)
   const second = rebooted(layout)
   t.equal(await recoverVolume(second), undefined)
   t.equal(await readCurrent(second), target.digest, 'verified again, and left alone')
-  t.ok(existsSync(releasePath(layout, old.digest)), 'what may be of use is not read at the start')
+  t.ok(existsSync(releasePath(layout, old.digest)), 'what may be of use is kept')
+  t.not((await readRecord(second, old.digest))?.boot, readFileSync(second.bootId, 'utf8').trim(), 'and not read yet')
+  t.notOk(existsSync(releasePath(layout, lone.digest)), 'what nothing could vouch for goes')
 
   writeFileSync(join(releasePath(layout, target.digest), 'server.js'), '')
   t.equal(await recoverVolume(second), undefined, 'in the same boot nothing is read again')
@@ -247,15 +249,11 @@ await test('a start leaves current on a trusted release or on none, and the next
   t.equal(await recoverVolume(third), undefined, 'it is said once')
   t.match(await world.take(target, undefined, { layout: third }), {
     reused: false,
-    activation: { id: 3, repaired: true },
+    activation: { id: 4, repaired: true },
   })
   t.equal(readFileSync(join(layout.workspace, 'current/server.js'), 'utf8'), 'content of server.js\n')
 
-  t.match(
-    await world.take(old, undefined, { layout: third }),
-    { reused: false },
-    'without a manifest it is brought anew',
-  )
+  t.match(await world.take(old, undefined, { layout: third }), { reused: true }, 'by its manifest')
   rmSync(releasePath(layout, old.digest), { recursive: true })
   t.match(await recoverVolume(third), { detail: 'missing', message: /there is no folder/ })
   t.match(await readActivation(third), { digest: old.digest }, 'the id is kept, so the next activation is a new one')
