@@ -148,7 +148,8 @@ export function createLoop(options: LoopOptions): Part {
   async function bringToDisk(target: Target, delivery: Delivery, signal: AbortSignal): Promise<Refreshed | undefined> {
     const [activation, current] = await Promise.all([readActivation(layout), readCurrent(layout)])
     const isActive = activation !== null && current === target.digest && activation.digest === target.digest
-    if (isActive && (await findRelease(layout, target.digest)) !== undefined) {
+    // One that drifted is brought again; one that was put right is still to be activated anew.
+    if (isActive && (await findRelease(layout, target.digest))?.isMended === false) {
       if (activation.id <= state.reported) {
         log.debug({ digest: target.digest }, 'already serving')
         // Not where it is active only because it did not come up and there was nothing to go back to.

@@ -60,6 +60,39 @@ await test('kill -9 at any step of a repair: current is absent meanwhile, and th
   }
 })
 
+await test('kill -9 between a repair and its activation: the process that ran the wrong files is replaced all the same', async (t) => {
+  const world = await createWorld(t, { AETHER_DRIFT_INTERVAL_SEC: '1' })
+  const { layout } = world
+  const one = world.make('one')
+  world.annotate(one.annotations)
+  const first = world.start()
+  await first.marker(1)
+  await first.line(`REFRESH_STATE failures=0 last_digest=${hexOf(one.digest)}`)
+  first.kill('SIGKILL')
+  await first.exited
+  // The record is written with its manifest, when it is trusted no longer, and when the release is right again.
+  const log = join(world.root, 'calls')
+  writeFileSync(log, '')
+  const like = `-> complete/${releaseName(one.digest)}.json`
+  const dying = world.start(killEnv({ below: layout.root, log, like, at: 3, mode: 'after' }))
+  await eventually('the manifest', () => existsSync(manifestPath(layout, one.digest)))
+  writeFileSync(serverOf(world, one.digest), 'eno')
+  t.equal(await dying.exited, 'SIGKILL')
+  t.match(dying.markers(), [{ kind: 'fail', reason: 'drift' }])
+  t.equal(await world.current(), one.digest, 'current stays through a repair under a running app')
+  t.equal(readFileSync(serverOf(world, one.digest), 'utf8'), 'one')
+  t.match(world.activation(), { id: 1 })
+
+  const again = world.start()
+  t.match(await again.marker(1), { kind: 'ok', pairs: { activation: '2', reused: 'true' } })
+  t.match(world.activation(), { digest: one.digest, repaired: true })
+  await again.line(`REFRESH_STATE failures=0 last_digest=${hexOf(one.digest)}`)
+  world.annotate({ ...one.annotations, 'aether.dev/build-time': 'later' })
+  const two = world.make('two')
+  world.annotate(two.annotations)
+  t.match(await again.marker(2), { kind: 'ok', digest: hexOf(two.digest), pairs: { activation: '3' } }, 'once')
+})
+
 await test('after a reboot the fetcher verifies what serves, once, and takes away what it cannot vouch for', async (t) => {
   const world = await createWorld(t)
   const { layout } = world

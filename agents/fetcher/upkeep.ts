@@ -26,6 +26,7 @@ export interface Upkeep {
 
 /** After an outcome the app has the machine for itself. */
 const quietMs = 1000
+const againMs = 60_000
 const longestSleepMs = 2 ** 31 - 1
 
 export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }: UpkeepOptions): Upkeep {
@@ -41,20 +42,23 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
     try {
       await sleep(quietMs, undefined, { signal })
       for (;;) {
-        const found = await look(signal)
-        if (found !== undefined) return found
-        const pauseMs = Math.max(quietMs, dueAt - performance.now())
-        await sleep(Math.min(pauseMs, longestSleepMs), undefined, { signal })
+        const pauseMs = await look(signal).catch((error: unknown) => {
+          signal.throwIfAborted()
+          log.warn({ err: error }, 'the release that serves cannot be looked after; it is tried again in a minute')
+          return againMs
+        })
+        if (pauseMs instanceof Error) return pauseMs
+        await sleep(Math.min(Math.max(quietMs, pauseMs), longestSleepMs), undefined, { signal })
       }
-    } catch (error) {
-      if (!signal.aborted) log.warn({ err: error }, 'the release that serves cannot be looked after for now')
+    } catch {
       return undefined
     }
   }
 
-  async function look(signal: AbortSignal): Promise<ReasonError | undefined> {
+  /** Answers how long to wait before the next look, or what was found. */
+  async function look(signal: AbortSignal): Promise<ReasonError | number> {
     const live = await readCurrent(layout)
-    if (live === null) return undefined
+    if (live === null) return longestSleepMs
     const record = await readRecord(layout, live)
     const isTrusted = record?.boot === (await bootOf(layout))
     const slices = createSlices(driftBytesPerSec, signal)
@@ -64,16 +68,16 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
       await amendRecord(layout, { ...record, manifest })
       log.debug({ digest: live }, 'the manifest is made')
       dueAt = nextDue()
-      return undefined
     }
-    if (performance.now() < dueAt) return undefined
+    const leftMs = dueAt - performance.now()
+    if (leftMs > 0) return leftMs
     dueAt = nextDue()
     if (!isTrusted || record.manifest === null) return drift(live, 'unverified', 'it could not be brought again yet')
     const difference = await findDifference(layout, live, record.manifest, slices).catch((cause: unknown) => {
       signal.throwIfAborted()
       return drift(live, 'unverified', 'it cannot be read whole, or its manifest cannot', { cause })
     })
-    if (difference === undefined) return undefined
+    if (difference === undefined) return 0
     await distrust(layout, live)
     if (difference instanceof Error) return difference
     return drift(live, difference.detail, `first at ${JSON.stringify(difference.path)}`)

@@ -22,7 +22,7 @@ import { syncFolder, writeFileAtomic } from '@aether/runtime/atomic-file'
 import { toDiskError } from './disk-error.ts'
 import type { Staged } from './extract.ts'
 import { mendTree } from './mend.ts'
-import { bootOf, recordPath, writeRecord } from './record.ts'
+import { amendRecord, bootOf, readRecord, recordPath, writeRecord } from './record.ts'
 import { trustRelease } from './trust.ts'
 
 export { recordPath } from './record.ts'
@@ -36,7 +36,7 @@ export interface Release {
   readonly artifactBytes: number
   /** Size of its files. */
   readonly bytes: number
-  /** Its folder was there, and was put right. */
+  /** Its folder was there and was put right, and it was not activated since. */
   readonly isMended: boolean
   readonly [complete]: true
 }
@@ -45,8 +45,8 @@ export interface Release {
 export async function findRelease(layout: VolumeLayout, digest: Digest): Promise<Release | undefined> {
   const record = await trustRelease(layout, digest)
   if (record === undefined || record instanceof ReasonError) return undefined
-  const { artifactBytes, bytes } = record
-  return { digest, artifactBytes, bytes, isMended: false, [complete]: true }
+  const { artifactBytes, bytes, mended: isMended } = record
+  return { digest, artifactBytes, bytes, isMended, [complete]: true }
 }
 
 /** Steps 2 to 4. A folder that has the name already is not trusted; a process may read it all the same, so it is put right where it is. */
@@ -57,9 +57,10 @@ export async function installRelease(staged: Staged, layout: VolumeLayout): Prom
   try {
     await mkdir(layout.releases, { recursive: true })
     await mkdir(layout.complete, { recursive: true })
-    const record = { digest, artifactBytes, files, bytes, boot: await bootOf(layout), manifest: null }
     const found = await lstat(path).catch(() => undefined)
     const isMended = found?.isDirectory() ?? false
+    const boot = await bootOf(layout)
+    const record = { digest, artifactBytes, files, bytes, boot, manifest: null, mended: isMended }
     if (isMended) {
       await mendTree(staged.folder, path, layout.staging) // 3, entry by entry
       await writeRecord(layout, record) // 2, last, because the name was there before
@@ -101,6 +102,8 @@ export async function activate(
     await symlink(currentLinkTarget(digest), link) // 6
     await rename(link, join(layout.workspace, workspaceNames.current)) // 7
     await syncFolder(layout.workspace) // 8
+    const record = isMended ? await readRecord(layout, digest) : undefined
+    if (record !== undefined) await amendRecord(layout, { ...record, mended: false })
     return activation
   } catch (error) {
     await rm(link, { force: true })

@@ -16,6 +16,8 @@ export interface CompletionRecord {
   readonly boot: string
   /** sha256 of the manifest; null until there is one. */
   readonly manifest: string | null
+  /** It was put right in its place, and is still to be activated anew: a process may run what it was before. */
+  readonly mended: boolean
 }
 
 export function recordPath(layout: VolumeLayout, digest: Digest): string {
@@ -38,6 +40,7 @@ export async function readRecord(layout: VolumeLayout, digest: Digest): Promise<
       bytes: fields.count('bytes'),
       boot: fields.textIfAny('boot') ?? '',
       manifest: fields.textIfAny('manifest'),
+      mended: fields.isTrue('mended'),
     }
   } catch {
     return undefined

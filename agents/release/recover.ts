@@ -3,14 +3,14 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { digestOfReleaseName, releaseName, type VolumeLayout, workspaceNames } from '@aether/contract/layout'
 import { ReasonError } from '@aether/contract/reasons'
-import { readCurrent } from './activate.ts'
+import { readActivation, readCurrent } from './activate.ts'
 import { toDiskError } from './disk-error.ts'
 import { bootOf, readRecord } from './record.ts'
 import { drift, trustRelease } from './trust.ts'
 
 /**
  * Idempotent. `current` is left on a trusted release (trust.ts) or on none: answers why it was taken away, a ReasonError
- * `drift`. What may be read all the same stays on disk. Throws ReasonError `disk_full` or `read_only` where the volume cannot be used.
+ * `drift`. Throws ReasonError `disk_full` or `read_only` where the volume cannot be used.
  */
 export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError | undefined> {
   const { workspace, releases, staging, complete, manifests } = layout
@@ -21,11 +21,12 @@ export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError |
     for (const folder of [layout.root, workspace, complete, manifests])
       for (const name of await readdir(folder))
         if (name.endsWith('.tmp') || name.startsWith('.current-')) await remove(join(folder, name))
-    const [boot, current] = [await bootOf(layout), await readCurrent(layout)]
+    const [boot, current, last] = [await bootOf(layout), await readCurrent(layout), await readActivation(layout)]
     const trusted = current === null ? undefined : await trustRelease(layout, current)
     for (const name of await readdir(releases)) {
       const digest = digestOfReleaseName(name)
-      if (digest === current && digest !== undefined) continue
+      // A process may read the last one all the same.
+      if (digest !== undefined && (digest === current || digest === last?.digest)) continue
       const record = digest && (await readRecord(layout, digest))
       // Whether it is whole is looked at when it is wanted; where nothing could tell, it goes.
       if (!record || (record.boot !== boot && record.manifest === null)) await remove(join(releases, name))

@@ -23,7 +23,7 @@ export async function* readTree(root: string, slices: Slices): AsyncGenerator<st
   for (let path = ahead.pop(); path !== undefined; path = ahead.pop()) {
     const entry = await entryOf(path)
     yield JSON.stringify([path, ...entry])
-    if (entry[0] === 'folder') ahead.push(...namesIn(`${path}/`))
+    if (entry[0] === 'folder') for (const inside of namesIn(`${path}/`)) ahead.push(inside)
   }
 
   function namesIn(folder: string): string[] {

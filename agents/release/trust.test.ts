@@ -247,6 +247,7 @@ await test('a start leaves current on a trusted release or on none, and the next
   })
   t.equal(await readCurrent(third), null)
   t.equal(await recoverVolume(third), undefined, 'it is said once')
+  t.ok(existsSync(releasePath(third, target.digest)), 'a process may still read it')
   t.match(await world.take(target, undefined, { layout: third }), {
     reused: false,
     activation: { id: 4, repaired: true },
