@@ -42,8 +42,12 @@ export interface Release {
 }
 
 /** The release of this digest where it is on disk and trusted (trust.ts): existence of a folder alone is not trust. */
-export async function findRelease(layout: VolumeLayout, digest: Digest): Promise<Release | undefined> {
-  const record = await trustRelease(layout, digest)
+export async function findRelease(
+  layout: VolumeLayout,
+  digest: Digest,
+  signal?: AbortSignal,
+): Promise<Release | undefined> {
+  const record = await trustRelease(layout, digest, signal)
   if (record === undefined || record instanceof ReasonError) return undefined
   const { artifactBytes, bytes, mended: isMended } = record
   return { digest, artifactBytes, bytes, isMended, [complete]: true }

@@ -49,7 +49,7 @@ export async function refresh(
   const lap = createLaps()
   const signed = await verifyTarget(target, policy, before)
   const verifyMs = lap()
-  const found = await findRelease(layout, target.digest)
+  const found = await findRelease(layout, target.digest, signal)
   const release = found ?? (await bring(signed, options, signal, before))
   const fetchMs = lap()
   signal.throwIfAborted()

@@ -22,7 +22,7 @@ export function createSlices(bytesPerSec: number, signal: AbortSignal): Slices {
       const earlyMs = startedAt + (total * 1000) / bytesPerSec - now
       // What a slow disk left over is not made up for by a rush.
       if (earlyMs < -mostLateMs) startedAt -= earlyMs + mostLateMs
-      if (earlyMs < 1 && now - sliceAt < sliceMs) return undefined
+      if (earlyMs < 1 && now - sliceAt < sliceMs && !signal.aborted) return undefined
       return pause(earlyMs)
     },
   }

@@ -69,6 +69,10 @@ await test('in the boot that verified it a release is trusted; in another one it
   t.match(await readRecord(first, digest), { boot: readFileSync(first.bootId, 'utf8').trim() })
   t.equal(Math.round(statSync(recordPath(first, digest)).mtimeMs), Math.round(mtimeMs), 'it is as old as it was')
 
+  const [late, ended] = [rebooted(first), AbortSignal.abort()]
+  await t.rejects(findRelease(late, digest, ended), { name: 'AbortError' }, 'a newer target does not wait for it')
+  t.not((await readRecord(late, digest))?.boot, readFileSync(late.bootId, 'utf8').trim())
+
   writeFileSync(join(releasePath(first, digest), 'server.js'), 'content of server_js\n')
   t.match(await findRelease(first, digest), { digest }, 'once: the same boot reads no file again')
   t.equal(await findRelease(rebooted(first), digest), undefined, 'the next boot does')

@@ -9,10 +9,16 @@ import { findDifference } from './manifest.ts'
 import { amendRecord, bootOf, type CompletionRecord, readRecord } from './record.ts'
 import { createSlices } from './slices.ts'
 
-/** Its record, or a ReasonError `drift` that says why it is not trusted; `undefined` where it is not there at all. */
+const never = new AbortController().signal
+
+/**
+ * Its record, or a ReasonError `drift` that says why it is not trusted; `undefined` where it is not there at all. Rejects where
+ * `signal` ends the reading.
+ */
 export async function trustRelease(
   layout: VolumeLayout,
   digest: Digest,
+  signal = never,
 ): Promise<CompletionRecord | ReasonError | undefined> {
   const record = await readRecord(layout, digest)
   if (!(await isFolder(join(layout.releases, releaseName(digest))))) return undefined
@@ -22,10 +28,11 @@ export async function trustRelease(
     return drift(digest, 'unverified', 'nothing that is still known says that it is whole')
   try {
     // The app waits for it, so it goes as fast as it can.
-    const slices = createSlices(Number.POSITIVE_INFINITY, new AbortController().signal)
+    const slices = createSlices(Number.POSITIVE_INFINITY, signal)
     const difference = await findDifference(layout, digest, record.manifest, slices)
     if (difference !== undefined) return drift(digest, difference.detail, `first at ${JSON.stringify(difference.path)}`)
   } catch (cause) {
+    signal.throwIfAborted()
     return drift(digest, 'unverified', 'it cannot be read whole, or its manifest cannot', { cause })
   }
   const trusted = { ...record, boot }
