@@ -21,6 +21,7 @@ export interface RoomLimits {
   readonly maxWorkspaceBytes: number
   /** 0 is none. */
   readonly minFreeBytes: number
+  readonly maxUnpackedBytes: number
 }
 
 /** So much is taken at most before statfs is asked again: others write to the volume too. */
@@ -32,13 +33,16 @@ const blockBytes = 4096
 export async function openRoom(layout: VolumeLayout, limits: RoomLimits, inUse: readonly Digest[]): Promise<Room> {
   const { maxWorkspaceBytes, minFreeBytes } = limits
   if (maxWorkspaceBytes === 0 && minFreeBytes === 0) return { take() {} }
-  const needed = await neededReleases(layout, inUse)
   const old: { readonly digest: Digest; readonly bytes: number }[] = []
   let kept = 0
-  for (const digest of await listReleases(layout)) {
-    const bytes = (await readRecord(layout, digest))?.bytes ?? 0
-    if (needed.has(digest)) kept += bytes
-    else old.push({ digest, bytes })
+  // On most disks there is room for any release, and none of the old ones need be looked at.
+  if (maxWorkspaceBytes > 0 || spareBytes() < limits.maxUnpackedBytes) {
+    const needed = await neededReleases(layout, inUse)
+    for (const digest of await listReleases(layout)) {
+      const bytes = (await readRecord(layout, digest))?.bytes ?? 0
+      if (needed.has(digest)) kept += bytes
+      else old.push({ digest, bytes })
+    }
   }
   let oldBytes = old.reduce((sum, { bytes }) => sum + bytes, 0)
   let staged = 0
@@ -61,19 +65,20 @@ export async function openRoom(layout: VolumeLayout, limits: RoomLimits, inUse: 
       )
     while (kept + staged + oldBytes > maxWorkspaceBytes) if (!removeOldest()) return
   }
+  function spareBytes(): number {
+    const { bavail, bsize } = statfsSync(layout.root)
+    return bavail * bsize - minFreeBytes
+  }
   function keepFloor(bytes: number): void {
     known -= bytes + blockBytes
-    if (known >= 0) return
-    for (;;) {
-      const { bavail, bsize } = statfsSync(layout.root)
-      const spare = bavail * bsize - minFreeBytes - bytes - blockBytes
-      known = Math.min(spare, askBytes)
-      if (spare >= 0) return
-      if (!removeOldest())
+    while (known < 0) {
+      const spare = spareBytes()
+      known = Math.min(spare - bytes - blockBytes, askBytes)
+      if (known < 0 && !removeOldest())
         throw refusal(
           'disk_full',
           'floor',
-          `the volume of ${layout.root} has ${bavail * bsize} bytes left, and beside the ${bytes} of the next file ${minFreeBytes} stay free (AETHER_MIN_FREE_BYTES): give it more, or keep fewer releases`,
+          `the volume of ${layout.root} has ${spare + minFreeBytes} bytes left, and beside the ${bytes} of the next file ${minFreeBytes} stay free (AETHER_MIN_FREE_BYTES): give it more, or keep fewer releases`,
         )
     }
   }
