@@ -210,9 +210,10 @@ await test('a broken line of a stranger never hides ours', async (t) => {
 })
 
 await test('an activation reads back, and a broken one names its field', async (t) => {
-  const activation = { id: 7, digest, previous: null, at: '2026-01-01T00:00:00.000Z', commit: 'abc' }
+  const activation = { id: 7, digest, previous: null, at: '2026-01-01T00:00:00.000Z', commit: 'abc', repaired: true }
   t.strictSame(parseActivation(formatActivation(activation)), activation)
   t.strictSame(parseActivation(formatActivation({ ...activation, previous: digest, commit: null })).previous, digest)
+  t.equal(parseActivation(JSON.stringify({ ...activation, repaired: undefined })).repaired, false, 'an older one')
   for (const [change, says] of [
     [{ id: -1 }, /activation\.json: id is not a whole number/],
     [{ id: 1.5 }, /id/],
@@ -222,6 +223,7 @@ await test('an activation reads back, and a broken one names its field', async (
     [{ previous: 'x' }, /previous/],
     [{ at: null }, /at is not a string/],
     [{ commit: 5 }, /commit/],
+    [{ repaired: 'yes' }, /repaired is not true or false/],
   ] as const)
     t.throws(() => parseActivation(JSON.stringify({ ...activation, ...change })), { message: says })
   for (const text of ['', '{', '[]', 'null', '"x"', '{}'])

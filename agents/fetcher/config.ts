@@ -19,6 +19,9 @@ export interface FetcherConfig {
   readonly minIntervalMs: number
   readonly maxRetries: number
   readonly anomalyThreshold: number
+  /** 0 is no check. */
+  readonly driftIntervalMs: number
+  readonly driftBytesPerSec: number
   readonly healthPort: number
   readonly healthHost: string
   readonly logLevel: LogLevel
@@ -110,6 +113,20 @@ export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv
       7,
       { min: 1, max: 1_000_000 },
       'Failures in a row from which on retries come once a minute, whatever their reason.',
+    ),
+    driftIntervalMs:
+      1000 *
+      read.integer(
+        'AETHER_DRIFT_INTERVAL_SEC',
+        3600,
+        { min: 0, max: 1_000_000 },
+        'Seconds between checks of the release that serves against its manifest; 0 is none.',
+      ),
+    driftBytesPerSec: read.integer(
+      'AETHER_DRIFT_MAX_BYTES_PER_SEC',
+      33_554_432,
+      { min: 1024, max: Number.MAX_SAFE_INTEGER },
+      'Most bytes a second that are read for a manifest or a check.',
     ),
     healthPort: read.integer(
       'AETHER_HEALTH_PORT',

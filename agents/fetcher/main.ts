@@ -15,6 +15,7 @@ import { createMailbox } from './mailbox.ts'
 import { createObserver } from './observe.ts'
 import { createPace } from './pace.ts'
 import { createSource } from './source.ts'
+import { createUpkeep } from './upkeep.ts'
 
 await runCommand('fetcher', async () => {
   process.umask(0o002) // the other agent may be another user of the volume's group
@@ -32,10 +33,11 @@ await runCommand('fetcher', async () => {
   // The process is there to be asked; whether a release serves is the supervisor's readiness.
   const readiness = () => ({ ready: true, message: 'following' })
   const pace = createPace({ ...config, random: Math.random })
+  const upkeep = createUpkeep({ ...config, layout: config.refresh.layout, log })
   const parts = [
     createHealthServer({ port: config.healthPort, host: config.healthHost, registry, readiness }),
     ...reporting,
-    createLoop({ ...config, refresh: { ...config.refresh, authorize }, mailbox, observer, log, pace }),
+    createLoop({ ...config, refresh: { ...config.refresh, authorize }, mailbox, observer, log, pace, upkeep }),
     await createSource(config, deliver, log, registry),
   ]
   log.info({ mode: config.mode, app: config.app }, 'following the annotations')

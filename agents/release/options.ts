@@ -90,6 +90,12 @@ export async function readRefreshOptions(
         range(0),
         'Most bytes of all releases together, unpacked; old ones go first. 0 is no limit of our own.',
       ),
+      minFreeBytes: read.integer(
+        'AETHER_MIN_FREE_BYTES',
+        64 * mebibyte,
+        range(0),
+        'Bytes of the volume that a new release leaves free; old ones go first. 0 is none.',
+      ),
       idleMs: read.integer('AETHER_DOWNLOAD_IDLE_MS', 30_000, range(1), 'Longest silence of the artifact server.'),
       minBytesPerSec: read.integer(
         'AETHER_DOWNLOAD_MIN_BYTES_PER_SEC',

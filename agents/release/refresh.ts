@@ -4,7 +4,7 @@ import type { VolumeLayout } from '@aether/contract/layout'
 import type { Target } from '@aether/contract/target'
 import type { Authorize } from '@aether/runtime/control-token'
 import { activate, findRelease, installRelease, type Release } from './activate.ts'
-import { openRoom } from './budget.ts'
+import { openRoom, type RoomLimits } from './budget.ts'
 import { extractArtifact } from './extract.ts'
 import { type FetchLimits, fetchArtifact } from './fetch.ts'
 import type { SourcePolicy } from './origins.ts'
@@ -17,7 +17,7 @@ export interface RefreshOptions {
   readonly policy: SignaturePolicy
   /** Where artifacts may come from. */
   readonly sources: SourcePolicy
-  readonly limits: FetchLimits & UnpackLimits & { readonly maxWorkspaceBytes: number }
+  readonly limits: FetchLimits & UnpackLimits & RoomLimits
   /** Releases that a process may still read; without it none does. */
   readonly inUse?: () => Promise<readonly Digest[]>
   /** The credential for a URL of the artifact; without it none is ever sent. */
@@ -35,7 +35,7 @@ export async function refresh(
   const lap = createLaps()
   const signed = await verifyTarget(target, policy, before)
   const verifyMs = lap()
-  const found = await findRelease(layout, target.digest)
+  const found = await findRelease(layout, target.digest, signal)
   const release = found ?? (await bring(signed, options, signal, before))
   const fetchMs = lap()
   signal.throwIfAborted()
@@ -52,7 +52,7 @@ async function bring(
   signal: AbortSignal,
   before: Target | undefined,
 ): Promise<Release> {
-  const room = await openRoom(layout, limits.maxWorkspaceBytes, (await inUse?.()) ?? [])
+  const room = await openRoom(layout, limits, (await inUse?.()) ?? [])
   const stream = await fetchArtifact(signed, { ...limits, sources, authorize }, signal, before)
   const staged = await extractArtifact(stream, signed.target.digest, layout, limits, room)
   return installRelease(staged, layout)

@@ -61,6 +61,7 @@ export const limits = {
   maxUnpackRatio: 200,
   refuseCollisions: false,
   maxWorkspaceBytes: 0,
+  minFreeBytes: 0,
   idleMs: 5000,
   totalMs: 20_000,
   minBytesPerSec: 1024,
