@@ -9,7 +9,10 @@ export interface InflateLimits {
 }
 
 export interface Inflater {
-  /** Resolves when more may be written. Rejects with a ReasonError `extract`, or with what `take` threw. */
+  /**
+   * Resolves when more may be written. Rejects with a ReasonError `extract`, or with what `take` threw. The chunk is the
+   * inflater's from then on, and its memory is given back.
+   */
   write(chunk: Uint8Array): Promise<void>
   /** All was taken, and nothing stands behind the compressed stream. */
   end(): Promise<void>
@@ -20,7 +23,7 @@ export interface Inflater {
 /** Up to here any ratio is taken: a small archive of zeros harms nobody. */
 const ratioFloorBytes = 64 * 1024 * 1024
 /** Of what is inflated at once: less costs a turn of the event loop more often, more costs memory. */
-const partBytes = 1024 * 1024
+const partBytes = 512 * 1024
 const mostParts = 2
 /** Of compressed bytes: zlib must find some more when it is done with a chunk. */
 const mostWaitingBytes = 256 * 1024
@@ -72,7 +75,8 @@ export function createInflater(take: (part: Uint8Array) => void, limits: Inflate
           `the artifact unpacks to more than ${limits.maxUnpackRatio} times its bytes: raise AETHER_MAX_UNPACK_RATIO if that is right`,
         )
       take(part)
-      free(part)
+      // zlib goes on in the same buffer until it is full.
+      if (part.byteOffset + part.length === part.buffer.byteLength) free(part)
     } catch (error) {
       fail(error)
     }
@@ -101,6 +105,8 @@ export function createInflater(take: (part: Uint8Array) => void, limits: Inflate
       waiting += bytes.length
       stream.write(bytes, () => {
         waiting -= bytes.length
+        // A view of a part of a buffer may have neighbours.
+        if (bytes.length === bytes.buffer.byteLength) free(bytes)
         wake()
       })
       await until(() => waiting < mostWaitingBytes)
@@ -138,11 +144,9 @@ function unknownFormat() {
   return refusal('extract', 'bad_compression', 'the artifact is neither gzip nor zstd: pack it as .tar.gz or .tar.zst')
 }
 
-/** Gives the memory back now: the garbage collector knows nothing of how much of it there is. */
-function free(part: Buffer): void {
-  // zlib goes on in the same buffer until it is full.
-  if (part.byteOffset + part.length === part.buffer.byteLength && part.buffer instanceof ArrayBuffer)
-    part.buffer.transfer(0)
+/** Gives memory back now: the garbage collector, which sees small objects alone, would let it grow by tens of megabytes. */
+function free({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize) buffer.transfer(0)
 }
 
 function toReason(error: Error): unknown {
