@@ -58,11 +58,6 @@ export function lessIsBetter(row: Omit<BenchRow, 'ratio'>): BenchRow {
   return { ...row, ratio: row.ours === 0 ? null : round(row.theirs / row.ours, 2) }
 }
 
-/** For measures of which more is better. */
-export function moreIsBetter(row: Omit<BenchRow, 'ratio'>): BenchRow {
-  return { ...row, ratio: row.theirs === 0 ? null : round(row.ours / row.theirs, 2) }
-}
-
 export function round(value: number, digits: number): number {
   return Number(value.toFixed(digits))
 }

@@ -17,7 +17,7 @@ export interface Client {
   end(): Promise<void>
 }
 
-export interface AnswerLine {
+interface AnswerLine {
   readonly version: string
   readonly pid: number
   readonly atMs: number

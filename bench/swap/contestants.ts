@@ -3,6 +3,7 @@ import type { Target } from './client/protocol.ts'
 
 export interface Contestant {
   readonly name: string
+  readonly isOurs: boolean
   readonly targets: readonly Target[]
   /** The version that it is at. */
   version(): string

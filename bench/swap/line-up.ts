@@ -13,7 +13,7 @@ import { takesPart, type World } from './world.ts'
 const spare = 'AETHER_WARM_SPARE'
 
 /** `cold`, and `spare` where the supervisor knows what a warm spare is. */
-export function oursKnown(): readonly string[] {
+function oursKnown(): readonly string[] {
   return suiteNames.has(spare) ? ['cold', 'spare'] : ['cold']
 }
 
@@ -42,7 +42,7 @@ export async function startContestants(app: App, home: string, world: World): Pr
 }
 
 /** A folder with the first version of the app, and ports for it. */
-export async function makePlace(app: App, folder: string, { certificate }: World): Promise<Place> {
+export async function makePlace(app: App, folder: string, { certificate }: Pick<World, 'certificate'>): Promise<Place> {
   await makeVersion(app, folder, versions[0])
   const ports: number[] = []
   for (const _ of app.ports) ports.push(await freePort())

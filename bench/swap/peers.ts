@@ -23,6 +23,7 @@ export function startDirect({ folder, env, targets }: Place): Contestant {
   const { child, stop } = startNode(['server.js'], folder, env)
   return {
     name: 'direct',
+    isOurs: false,
     targets,
     version: () => versionOf(folder),
     change: undefined,
@@ -37,6 +38,7 @@ export function startRestart({ folder, env, targets }: Place): Contestant {
   let running = startNode(['server.js'], folder, env)
   return {
     name: 'restart',
+    isOurs: false,
     targets,
     version: () => versionOf(folder),
     async change(version) {
@@ -56,6 +58,7 @@ export function startNodeWatch({ folder, env, targets }: Place): Contestant {
   const { child, stop } = startNode([`--watch-path=${folder}`, 'server.js'], folder, env)
   return {
     name: 'node-watch',
+    isOurs: false,
     targets,
     version: () => versionOf(folder),
     change: (version) => replaceFiles(folder, version),

@@ -52,6 +52,7 @@ export async function startPm2(command: string, { app, folder, env, targets }: P
   await pm2('start', 'server.js', '--name', app.name, '--instances', '1')
   return {
     name: 'pm2',
+    isOurs: false,
     targets,
     version: () => versionOf(folder),
     async change(to) {

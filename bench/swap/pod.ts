@@ -75,6 +75,7 @@ export async function startPod(
   }
   return {
     name,
+    isOurs: true,
     targets,
     version: () => versionOf(join(layout.workspace, workspaceNames.current)),
     async change(version) {

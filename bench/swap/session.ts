@@ -8,9 +8,7 @@ import type { Contestant } from './contestants.ts'
 import { readListenQueue } from './listen-queue.ts'
 
 export interface Session {
-  /** Of the seconds before the first change. */
-  readonly steady: Tally
-  /** The whole load, piece by piece. */
+  /** The whole load, piece by piece; the last is what was in flight at the end. */
   readonly all: readonly Tally[]
   /** From each change to the first new answer. */
   readonly newCodeMs: readonly number[]
@@ -22,8 +20,6 @@ export interface SessionPlan {
   readonly changes: number
   /** How many there have to be in all before it ends; the changes are spread evenly over them. */
   readonly requests: number
-  /** Before the first change. */
-  readonly steadyMs: number
 }
 
 /** The process was killed: what failed of connections begun after that, and of those that it held. */
@@ -50,7 +46,7 @@ export async function runSession(
   client: Client,
   { targets, change, version }: Contestant,
   load: LoadOfAny,
-  { changes, requests, steadyMs }: SessionPlan,
+  { changes, requests }: SessionPlan,
 ): Promise<Session> {
   const overflows = readListenQueue()
   const all: Tally[] = []
@@ -58,9 +54,6 @@ export async function runSession(
   client.start({ ...load, targets })
   await sleep(warmMs)
   all.push(await client.take())
-  await sleep(steadyMs)
-  const steady = await client.take()
-  all.push(steady)
   for (let done = 1; change !== undefined && done <= changes; done++) {
     newCodeMs.push(await measureChange(client, version(), change))
     do {
@@ -69,7 +62,7 @@ export async function runSession(
     } while (countRequests(all) < (requests * done) / changes)
   }
   all.push(await client.stop())
-  return { steady, all, newCodeMs, overflows: readListenQueue() - overflows }
+  return { all, newCodeMs, overflows: readListenQueue() - overflows }
 }
 
 /** Under a load that has begun. Milliseconds from the change to the first answer of the other version. */

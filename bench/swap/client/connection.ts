@@ -17,11 +17,8 @@ export interface Connection {
   close(): void
 }
 
-/** A socket on which nothing moves for so long has failed. */
-const limitMs = 10_000
-
-/** Rejects with a Fault. */
-export function openConnection({ port, isTls }: Target): Promise<Connection> {
+/** Rejects with a Fault. A connection on which nothing moves for `limitMs` has failed. */
+export function openConnection({ port, isTls }: Target, limitMs = 10_000): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const openedAt = performance.now()
     const address = { host: '127.0.0.1', port, noDelay: true }

@@ -1,7 +1,6 @@
 // Why a request counts as failed. The first reason that is known stands.
 
-export const faultKinds = ['refused', 'reset', 'truncated', 'status', 'malformed', 'timeout', 'other'] as const
-export type FaultKind = (typeof faultKinds)[number]
+export type FaultKind = 'refused' | 'reset' | 'truncated' | 'status' | 'malformed' | 'timeout' | 'other'
 
 export class Fault extends Error {
   override readonly name = 'Fault'

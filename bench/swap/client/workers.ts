@@ -94,15 +94,15 @@ async function keepAsking(
 }
 
 async function askFresh(deal: () => Target, everyMs: number, counts: Counts, stopping: AbortSignal): Promise<void> {
-  const open = new Set<Promise<void>>()
+  const asked = new Set<Promise<void>>()
   const timer = setInterval(() => {
-    if (open.size >= maxFresh) return
-    const one = askOnce(deal(), counts).then(() => void open.delete(one))
-    open.add(one)
+    if (asked.size >= maxFresh) return
+    const one = askOnce(deal(), counts).then(() => void asked.delete(one))
+    asked.add(one)
   }, everyMs)
   await new Promise((resolve) => stopping.addEventListener('abort', resolve, { once: true }))
   clearInterval(timer)
-  await Promise.all(open)
+  await Promise.all(asked)
 }
 
 async function askOnce(target: Target, counts: Counts): Promise<void> {
