@@ -16,7 +16,7 @@ import type { World } from './world.ts'
 /** In which the contestants take turns. */
 const rounds = 2
 const idleChanges = 10
-const pairs = 5
+const pairs = 15
 const starts = 7
 
 export async function measureApp(app: App, world: World): Promise<readonly Measured[]> {

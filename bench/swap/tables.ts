@@ -26,8 +26,10 @@ export function formatTables(all: readonly Measured[]): readonly string[] {
 }
 
 function pairRow({ app, contestant, pairs }: Measured): Row {
-  const spread = (values: readonly number[]) =>
-    `${median(values).toFixed(2)} (${Math.min(...values).toFixed(2)}-${Math.max(...values).toFixed(2)})`
+  const spread = (values: readonly number[]) => {
+    const [low = 0, middle = 0, high = 0] = [0.25, 0.5, 0.75].map((share) => quantile(values, share))
+    return `${middle.toFixed(2)} (${low.toFixed(2)}-${high.toFixed(2)})`
+  }
   return {
     app,
     contestant,
@@ -121,6 +123,10 @@ function memoryRows({ app, contestant, memory }: Measured): readonly Row[] {
     pss: pssMb.toFixed(1),
     anon: anonMb.toFixed(1),
   }))
+}
+
+function quantile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.ceil(values.length * share) - 1] ?? Number.NaN
 }
 
 /** Requests per second, changes and all. */
