@@ -26,7 +26,7 @@ interface ReleaseOptions {
 
 /** What `swap` alone reads. */
 export interface SwapOptions {
-  /** Names of apps; `undefined` is those of the issue. */
+  /** Names of apps; `undefined` is the usual ones. */
   readonly apps: readonly string[] | undefined
   /** Changes of ours under load with each app. */
   readonly swaps: number

@@ -54,9 +54,9 @@ export function chooseApps(names: readonly string[] = usual): readonly App[] {
 
 export const versions = ['1.0.0', '2.0.0'] as const
 
-/** A copy of the app at `folder`. */
+/** Puts that version of the app into `folder`. */
 export async function makeVersion(app: App, folder: string, version: string): Promise<void> {
-  await mkdir(folder)
+  await mkdir(folder, { recursive: true })
   await app.make(folder)
   await writeFile(join(folder, 'package.json'), manifestOf(folder, version))
 }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { median } from '@aether/e2e/kit/report'
 import type { App } from './apps.ts'
 import type { Contestant } from './contestants.ts'
-import { makePlace, startContestants } from './line-up.ts'
+import { placeApp, startContestants } from './line-up.ts'
 import type { Measured } from './measured.ts'
 import { type Memory, readMemory } from './memory.ts'
 import { measurePairs, type Pair } from './pairs.ts'
@@ -108,7 +108,7 @@ async function measureStarts(
   home: string,
   { client, say, ...world }: World,
 ) {
-  const place = await makePlace(app, join(home, 'bare'), world)
+  const place = await placeApp(app, join(home, 'bare'), world)
   const all = new Map<Contestant, number[]>()
   for (let at = 0; at < starts; at++) {
     for (const one of contestants.filter(({ isOurs, change }) => isOurs || change === undefined)) {

@@ -42,15 +42,23 @@ export async function startPod(
     AETHER_HEALTH_PORT: String(fetcherPort),
   })
   const supervisor = start(agentFile('supervisor'), [], {
+    ...settings,
     ...env,
     ...health,
-    ...settings,
     AETHER_WORKSPACE_DIR: layout.workspace,
     AETHER_HEALTH_PORT: String(supervisorPort),
   })
+  const supervisorPid = supervisor.child.pid ?? 0
+  const apps = () => descendants(supervisorPid)
   // The app is in a group of its own, and would outlive a bench that is interrupted.
   const kill = () => {
-    for (const pid of descendants(supervisor.child.pid ?? 0)) process.kill(pid, 'SIGKILL')
+    for (const pid of apps()) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // ESRCH: it ended just now.
+      }
+    }
   }
   process.prependOnceListener('exit', kill)
   const probe = setInterval(() => {
@@ -59,7 +67,18 @@ export async function startPod(
       () => undefined,
     )
   }, probeMs)
-  await served(0)
+  const stop = async () => {
+    clearInterval(probe)
+    await supervisor.stop()
+    process.off('exit', kill)
+    await fetcher.stop()
+  }
+  try {
+    await served(0)
+  } catch (error) {
+    await stop()
+    throw error
+  }
 
   async function annotate(version: string): Promise<void> {
     const release = releases.find((one) => one.version === version)
@@ -87,15 +106,7 @@ export async function startPod(
       return Date.parse(parseActivation(record).at)
     },
     restarts: true,
-    processes() {
-      const pid = supervisor.child.pid ?? 0
-      return [{ role: 'supervisor', pid }, ...descendants(pid).map((one) => ({ role: 'app', pid: one }))]
-    },
-    async stop() {
-      clearInterval(probe)
-      await supervisor.stop()
-      process.off('exit', kill)
-      await fetcher.stop()
-    },
+    processes: () => [{ role: 'supervisor', pid: supervisorPid }, ...apps().map((pid) => ({ role: 'app', pid }))],
+    stop,
   }
 }
