@@ -51,10 +51,12 @@ export interface BenchRow {
   readonly unit: string
   /** Above 1 ours is better; null where a 0 leaves no factor. */
   readonly ratio: number | null
+  /** Quartiles, where the ratio is the median of several. */
+  readonly interval?: readonly [number, number]
 }
 
 /** For measures of which less is better. */
-export function lessIsBetter(row: Omit<BenchRow, 'ratio'>): BenchRow {
+export function lessIsBetter(row: Omit<BenchRow, 'ratio' | 'interval'>): BenchRow {
   return { ...row, ratio: row.ours === 0 ? null : round(row.theirs / row.ours, 2) }
 }
 

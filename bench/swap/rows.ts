@@ -1,7 +1,7 @@
 // The rows of the JSON: what is ours beside each of the others.
 import { median } from '@aether/e2e/kit/report'
 import { type BenchRow, lessIsBetter, round } from '../bench.ts'
-import { failedOf, type Measured, newCode, p99Share, sum, tallies, throughputShare } from './measured.ts'
+import { failedOf, type Measured, newCode, p99Share, quartiles, sum, tallies, throughputShare } from './measured.ts'
 import type { Pair } from './pairs.ts'
 import { countRequests, type Session } from './session.ts'
 
@@ -9,16 +9,19 @@ import { countRequests, type Session } from './session.ts'
 export function benchRows(all: readonly Measured[]) {
   const totals = all
     .filter(({ full }) => full.length > 0)
-    .map((one) => ({
-      case: one.app,
-      contestant: one.contestant,
-      swaps: newCode(one.full).length,
-      requests: countRequests(tallies(one.full)),
-      failed: failedOf(one.full),
-      slowConnects: sum(tallies(one.full).map((tally) => tally.slowConnects)),
-      kills: one.kills.length,
-      lost: sum(one.kills.map(({ refused, lost }) => refused + lost)),
-    }))
+    .map(({ app, contestant, full, idle, kills }) => {
+      const counted = tallies([...full, ...idle])
+      return {
+        case: app,
+        contestant,
+        swaps: newCode([...full, ...idle]).length,
+        requests: countRequests(counted),
+        failed: failedOf([...full, ...idle]),
+        slowConnects: sum(counted.map(({ slowConnects }) => slowConnects)),
+        kills: kills.length,
+        lost: sum(kills.map(({ refused, lost }) => refused + lost)),
+      }
+    })
   const rows = all
     .filter(({ isOurs }) => isOurs)
     .flatMap((own) => all.filter((one) => one.app === own.app && !one.isOurs).flatMap((peer) => compare(own, peer)))
@@ -77,6 +80,10 @@ function compareWindows(
 ): readonly BenchRow[] {
   if (pairs.length === 0) return []
   const medianOf = (of: (pair: Pair) => number, digits: number) => round(median(pairs.map(of)), digits)
+  const ratios = (of: (pair: Pair) => number) => {
+    const [low, ratio, high] = quartiles(pairs.map(of))
+    return { ratio: round(ratio, 2), interval: [round(low, 2), round(high, 2)] as const }
+  }
   return [
     {
       ...names,
@@ -84,7 +91,7 @@ function compareWindows(
       ours: medianOf(({ ours }) => ours.requestsPerSecond, 0),
       theirs: medianOf(({ direct }) => direct.requestsPerSecond, 0),
       unit: 'req/s',
-      ratio: round(median(pairs.map(throughputShare)), 2),
+      ...ratios(throughputShare),
     },
     {
       ...names,
@@ -92,7 +99,7 @@ function compareWindows(
       ours: medianOf(({ ours }) => ours.p99Ms, 2),
       theirs: medianOf(({ direct }) => direct.p99Ms, 2),
       unit: 'ms',
-      ratio: round(1 / median(pairs.map(p99Share)), 2),
+      ...ratios((pair) => 1 / p99Share(pair)),
     },
   ]
 }

@@ -1,7 +1,7 @@
 // The tables for people.
 import { formatRows, median, type Row } from '@aether/e2e/kit/report'
 import type { FaultKind } from './client/fault.ts'
-import { failedOf, type Measured, newCode, p99Share, sum, tallies, throughputShare } from './measured.ts'
+import { failedOf, type Measured, newCode, p99Share, quartiles, sum, tallies, throughputShare } from './measured.ts'
 import { countRequests, type Session } from './session.ts'
 
 export function formatTables(all: readonly Measured[]): readonly string[] {
@@ -27,8 +27,8 @@ export function formatTables(all: readonly Measured[]): readonly string[] {
 
 function pairRow({ app, contestant, pairs }: Measured): Row {
   const spread = (values: readonly number[]) => {
-    const [low = 0, middle = 0, high = 0] = [0.25, 0.5, 0.75].map((share) => quantile(values, share))
-    return `${middle.toFixed(2)} (${low.toFixed(2)}-${high.toFixed(2)})`
+    const [low, middle, high] = quartiles(values).map((value) => value.toFixed(2))
+    return `${middle} (${low}-${high})`
   }
   return {
     app,
@@ -123,10 +123,6 @@ function memoryRows({ app, contestant, memory }: Measured): readonly Row[] {
     pss: pssMb.toFixed(1),
     anon: anonMb.toFixed(1),
   }))
-}
-
-function quantile(values: readonly number[], share: number): number {
-  return values.toSorted((a, b) => a - b)[Math.ceil(values.length * share) - 1] ?? Number.NaN
 }
 
 /** Requests per second, changes and all. */
