@@ -109,8 +109,8 @@ function startRow({ app, contestant, starts }: Measured, all: readonly Measured[
     app,
     contestant,
     p50_ms: median(starts).toFixed(),
-    bare_p50_ms: median(bare).toFixed(),
-    ratio: (median(starts) / median(bare)).toFixed(2),
+    bare_p50_ms: bare.length === 0 ? '' : median(bare).toFixed(),
+    ratio: bare.length === 0 ? '' : (median(starts) / median(bare)).toFixed(2),
   }
 }
 
