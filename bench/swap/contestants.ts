@@ -12,6 +12,8 @@ export interface Contestant {
   readonly change: ((version: string) => Promise<number>) | undefined
   /** It starts an app that ended by itself. */
   readonly restarts: boolean
+  /** Makes it forget that the app ever did, since whoever ends again and again is started ever later. */
+  renew(): Promise<void>
   /** What lives for it, from the oldest to the youngest. */
   processes(): readonly Process[]
   stop(): Promise<void>

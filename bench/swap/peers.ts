@@ -28,6 +28,7 @@ export function startDirect({ folder, env, targets }: Place): Contestant {
     version: () => versionOf(folder),
     change: undefined,
     restarts: false,
+    renew: async () => {},
     processes: () => [{ role: 'app', pid: pidOf(child) }],
     stop,
   }
@@ -48,6 +49,7 @@ export function startRestart({ folder, env, targets }: Place): Contestant {
       return at
     },
     restarts: false,
+    renew: async () => {},
     processes: () => [{ role: 'app', pid: pidOf(running.child) }],
     stop: () => running.stop(),
   }
@@ -63,6 +65,7 @@ export function startNodeWatch({ folder, env, targets }: Place): Contestant {
     version: () => versionOf(folder),
     change: (version) => replaceFiles(folder, version),
     restarts: false,
+    renew: async () => {},
     processes: () => [
       { role: 'watcher', pid: pidOf(child) },
       ...descendants(pidOf(child)).map((pid) => ({ role: 'app', pid })),

@@ -61,6 +61,8 @@ export async function startPm2(command: string, { app, folder, env, targets }: P
       return at
     },
     restarts: true,
+    // By itself it always starts at once.
+    renew: async () => {},
     processes: () => [{ role: 'daemon', pid: daemon() }, ...descendants(daemon()).map((pid) => ({ role: 'app', pid }))],
     async stop() {
       await pm2('kill')

@@ -2,6 +2,7 @@
 // The fetcher is asked for a release it has already (after the first time), so that a change is a flip and no download.
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseActivation } from '@aether/contract/activation'
 import { layoutOf, workspaceNames } from '@aether/contract/layout'
 import { parseMarker } from '@aether/contract/markers'
@@ -13,6 +14,7 @@ import { descendants } from './children.ts'
 import type { Contestant } from './contestants.ts'
 import type { Place } from './peers.ts'
 import type { Release } from './releases.ts'
+import { patienceMs } from './session.ts'
 
 /** periodSeconds of the readiness probe in k8s/base. */
 const probeMs = 1000
@@ -41,15 +43,17 @@ export async function startPod(
     AETHER_SUPERVISED: 'true',
     AETHER_HEALTH_PORT: String(fetcherPort),
   })
-  const supervisor = start(agentFile('supervisor'), [], {
-    ...settings,
-    ...env,
-    ...health,
-    AETHER_WORKSPACE_DIR: layout.workspace,
-    AETHER_HEALTH_PORT: String(supervisorPort),
-  })
-  const supervisorPid = supervisor.child.pid ?? 0
-  const apps = () => descendants(supervisorPid)
+  const startSupervisor = () =>
+    start(agentFile('supervisor'), [], {
+      ...settings,
+      ...env,
+      ...health,
+      AETHER_WORKSPACE_DIR: layout.workspace,
+      AETHER_HEALTH_PORT: String(supervisorPort),
+    })
+  let supervisor = startSupervisor()
+  const supervisorPid = () => supervisor.child.pid ?? 0
+  const apps = () => descendants(supervisorPid())
   // The app is in a group of its own, and would outlive a bench that is interrupted.
   const kill = () => {
     for (const pid of apps()) {
@@ -61,12 +65,7 @@ export async function startPod(
     }
   }
   process.prependOnceListener('exit', kill)
-  const probe = setInterval(() => {
-    fetch(`http://127.0.0.1:${supervisorPort}/readyz`).then(
-      (answer) => answer.body?.cancel(),
-      () => undefined,
-    )
-  }, probeMs)
+  const probe = setInterval(() => void isReady(), probeMs)
   const stop = async () => {
     clearInterval(probe)
     await supervisor.stop()
@@ -78,6 +77,17 @@ export async function startPod(
   } catch (error) {
     await stop()
     throw error
+  }
+
+  /** Asks as the kubelet does. */
+  function isReady(): Promise<boolean> {
+    return fetch(`http://127.0.0.1:${supervisorPort}/readyz`).then(
+      async (answer) => {
+        await answer.text()
+        return answer.ok
+      },
+      () => false,
+    )
   }
 
   async function annotate(version: string): Promise<void> {
@@ -106,7 +116,16 @@ export async function startPod(
       return Date.parse(parseActivation(record).at)
     },
     restarts: true,
-    processes: () => [{ role: 'supervisor', pid: supervisorPid }, ...apps().map((pid) => ({ role: 'app', pid }))],
+    async renew() {
+      await supervisor.stop()
+      supervisor = startSupervisor()
+      const until = performance.now() + patienceMs
+      while (!(await isReady())) {
+        if (performance.now() > until) throw new Error(`${name} did not come back:\n${supervisor.lines.join('\n')}`)
+        await sleep(10)
+      }
+    },
+    processes: () => [{ role: 'supervisor', pid: supervisorPid() }, ...apps().map((pid) => ({ role: 'app', pid }))],
     stop,
   }
 }

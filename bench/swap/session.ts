@@ -80,19 +80,21 @@ export async function measureChange(
   return first.atMs - at
 }
 
-/** Kills the process that answers, under load, so many times. */
-export async function runKills(client: Client, { targets }: Contestant, kills: number): Promise<readonly Killed[]> {
+/** Kills the process that answers, under load, so many times; each time as if for the first. */
+export async function runKills(client: Client, contestant: Contestant, kills: number): Promise<readonly Killed[]> {
   const all: Killed[] = []
-  client.start({ ...fullLoad, targets })
-  await sleep(warmMs)
-  await client.take()
   for (let done = 0; done < kills; done++) {
+    await contestant.renew()
+    client.start({ ...fullLoad, targets: contestant.targets })
+    await sleep(warmMs)
+    await client.take()
     const pid = client.newestPid()
     const killedAt = Date.now()
     process.kill(pid, 'SIGKILL')
     const first = await client.seen((line) => line.pid !== pid && line.atMs >= killedAt, patienceMs)
     await sleep(afterKillMs)
-    const { failed } = await client.take()
+    const taken = [await client.take(), await client.stop()]
+    const failed = taken.flatMap((tally) => tally.failed)
     const later = failed.filter(({ openedAtMs }) => openedAtMs > killedAt)
     const refused = later.filter(({ kind }) => kind === 'refused').length
     all.push({
@@ -102,7 +104,6 @@ export async function runKills(client: Client, { targets }: Contestant, kills: n
       held: failed.length - later.length,
     })
   }
-  await client.stop()
   return all
 }
 

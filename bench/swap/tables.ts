@@ -4,6 +4,9 @@ import type { FaultKind } from './client/fault.ts'
 import { failedOf, type Measured, newCode, p99Share, quartiles, sum, tallies, throughputShare } from './measured.ts'
 import { countRequests, type Session } from './session.ts'
 
+/** The others say more in their message. */
+const speaking: readonly FaultKind[] = ['refused', 'reset', 'truncated', 'timeout']
+
 export function formatTables(all: readonly Measured[]): readonly string[] {
   const changed = all.filter(({ full }) => full.length > 0)
   const paired = all.filter(({ pairs }) => pairs.length > 0)
@@ -64,15 +67,15 @@ function loadRow(one: Measured): Row {
   }
 }
 
-/** What failed, by the work and the reason. */
+/** What failed, by the work and the reason; at most a dozen of them. */
 function failureLines(one: Measured): readonly string[] {
   const counts = new Map<string, number>()
-  for (const { work, kind } of tallies(one.full).flatMap(({ failed }) => failed)) {
-    const name: `${string} ${FaultKind}` = `${work} ${kind}`
+  for (const { work, kind, message } of tallies(one.full).flatMap(({ failed }) => failed)) {
+    const name = speaking.includes(kind) ? `${work} ${kind}` : `${work} ${kind} (${message})`
     counts.set(name, (counts.get(name) ?? 0) + 1)
   }
   if (counts.size === 0) return []
-  const most = [...counts].toSorted(([, a], [, b]) => b - a)
+  const most = [...counts].toSorted(([, a], [, b]) => b - a).slice(0, 12)
   return [`failed, ${one.app} ${one.contestant}: ${most.map(([name, count]) => `${name} ${count}`).join(', ')}`]
 }
 

@@ -11,7 +11,7 @@ export interface Counts {
 }
 
 const slowConnectMs = 500
-const maxFailedListed = 10_000
+const maxFailedListed = 50_000
 const maxSeen = 10_000
 /** Latencies are counted in steps of 10 us, up to a second; what is longer counts as a second. */
 const steps = 100_000

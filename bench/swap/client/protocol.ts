@@ -45,7 +45,7 @@ export interface Tally {
   readonly seconds: number
   readonly answered: Readonly<Record<Work, number>>
   readonly failedCount: number
-  /** The first ten thousand of them. */
+  /** The first fifty thousand of them. */
   readonly failed: readonly Failed[]
   /** Of the busy connections. */
   readonly p50Ms: number
