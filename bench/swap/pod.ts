@@ -43,17 +43,6 @@ export async function startPod(
     AETHER_SUPERVISED: 'true',
     AETHER_HEALTH_PORT: String(fetcherPort),
   })
-  const startSupervisor = () =>
-    start(agentFile('supervisor'), [], {
-      ...settings,
-      ...env,
-      ...health,
-      AETHER_WORKSPACE_DIR: layout.workspace,
-      AETHER_HEALTH_PORT: String(supervisorPort),
-    })
-  let supervisor = startSupervisor()
-  const supervisorPid = () => supervisor.child.pid ?? 0
-  const apps = () => descendants(supervisorPid())
   // The app is in a group of its own, and would outlive a bench that is interrupted.
   const kill = () => {
     for (const pid of apps()) {
@@ -64,7 +53,22 @@ export async function startPod(
       }
     }
   }
-  process.prependOnceListener('exit', kill)
+  const startSupervisor = () => {
+    const started = start(agentFile('supervisor'), [], {
+      ...settings,
+      ...env,
+      ...health,
+      AETHER_WORKSPACE_DIR: layout.workspace,
+      AETHER_HEALTH_PORT: String(supervisorPort),
+    })
+    // Ahead of the supervisor's own end, after which nobody knows whose the app was.
+    process.off('exit', kill)
+    process.prependOnceListener('exit', kill)
+    return started
+  }
+  let supervisor = startSupervisor()
+  const supervisorPid = () => supervisor.child.pid ?? 0
+  const apps = () => descendants(supervisorPid())
   const probe = setInterval(() => void isReady(), probeMs)
   const stop = async () => {
     clearInterval(probe)
