@@ -2,12 +2,14 @@
 import { parseArgs } from 'node:util'
 import { benchAnnotate } from './annotate/bench.ts'
 import type { BenchOptions } from './bench.ts'
+import { benchIdle } from './idle/bench.ts'
 import { benchRelease } from './release/bench.ts'
 import { benchSwap } from './swap/bench.ts'
 import { benchUpload } from './upload/bench.ts'
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
   annotate: benchAnnotate,
+  idle: benchIdle,
   release: benchRelease,
   swap: benchSwap,
   upload: benchUpload,

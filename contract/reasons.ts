@@ -72,7 +72,7 @@ const table = {
     retry: 'annotation',
     doc: 'The artifact is not an archive that we take, or breaks a rule for its entries.',
     details: [
-      'not_gzip',
+      'bad_compression',
       'not_tar',
       'truncated',
       'path_escape',

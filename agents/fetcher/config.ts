@@ -26,8 +26,8 @@ export interface FetcherConfig {
   readonly warnings: readonly string[]
 }
 
-/** Throws ConfigError, HelpAsked, or ReasonError `key`. */
-export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): FetcherConfig {
+/** Rejects with ConfigError, HelpAsked, or ReasonError `key`. */
+export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<FetcherConfig> {
   const read = createConfigReader(
     'fetcher',
     "follows the pod's annotations and refreshes the release in place.",
@@ -119,7 +119,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
     ),
     healthHost: read.text('AETHER_HEALTH_HOST', '0.0.0.0', 'Address that port is bound to.'),
     logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
-    refresh: readRefreshOptions(read, control),
+    refresh: await readRefreshOptions(read, control),
   }
   return Object.freeze({ ...config, warnings: read.finish().warnings })
 }

@@ -9,7 +9,8 @@ import { activate, findRelease, readActivation, readCurrent } from '@aether/rele
 import { lockVolume, type VolumeLock } from '@aether/release/lock'
 import { pruneReleases } from '@aether/release/prune'
 import { recoverVolume } from '@aether/release/recover'
-import { type Refreshed, type RefreshOptions, refresh, refreshedBefore } from '@aether/release/refresh'
+import type { RefreshOptions } from '@aether/release/refresh'
+import { type Refreshed, refreshedBefore } from '@aether/release/refreshed'
 import type { Log } from '@aether/runtime/log'
 import type { Part } from '@aether/runtime/parts'
 import type { Delivery } from './delivery.ts'
@@ -141,6 +142,8 @@ export function createLoop(options: LoopOptions): Part {
       return undefined
     }
     log.info({ digest: target.digest, commit: target.commit }, 'refreshing')
+    // Loaded with the first refresh: an idle agent does not pay for it.
+    const { refresh } = await import('@aether/release/refresh')
     const refreshed = await refresh(target, { ...refreshOptions, inUse }, signal, servedTarget(state))
     for (const warning of refreshed.warnings) log.warn({ digest: target.digest }, warning)
     return refreshed

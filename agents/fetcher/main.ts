@@ -18,7 +18,7 @@ import { createSource } from './source.ts'
 
 await runCommand('fetcher', async () => {
   process.umask(0o002) // the other agent may be another user of the volume's group
-  const config = loadConfig(process.argv.slice(2), process.env)
+  const config = await loadConfig(process.argv.slice(2), process.env)
   const log = createLog('fetcher', config.logLevel)
   for (const warning of config.warnings) log.warn({}, warning)
   const registry = createRegistry()

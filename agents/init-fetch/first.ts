@@ -3,7 +3,8 @@ import type { Target } from '@aether/contract/target'
 import { readActivation, readCurrent } from '@aether/release/activate'
 import { lockVolume } from '@aether/release/lock'
 import { recoverVolume } from '@aether/release/recover'
-import { type Refreshed, type RefreshOptions, refresh, refreshedBefore } from '@aether/release/refresh'
+import { type RefreshOptions, refresh } from '@aether/release/refresh'
+import { type Refreshed, refreshedBefore } from '@aether/release/refreshed'
 
 /** Throws a ReasonError; then nothing half-done is left on the volume. */
 export async function fetchFirst(target: Target, options: RefreshOptions): Promise<Refreshed> {

@@ -21,6 +21,7 @@ import {
 import { syncFolder, writeFileAtomic } from '@aether/runtime/atomic-file'
 import { toDiskError } from './disk-error.ts'
 import type { Staged } from './extract.ts'
+import { removeTree } from './remove-tree.ts'
 
 const complete = Symbol('release')
 
@@ -61,7 +62,7 @@ export async function installRelease(staged: Staged, layout: VolumeLayout): Prom
     return { digest, artifactBytes, bytes, [complete]: true }
   } catch (error) {
     const reason = await toDiskError(error, layout.root)
-    await rm(staged.folder, { recursive: true, force: true })
+    await removeTree(staged.folder)
     await rm(recordPath(layout, digest), { force: true })
     throw reason
   }

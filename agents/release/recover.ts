@@ -1,9 +1,10 @@
 // What a start does first: makes the folders, and removes what a crash may have left.
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { digestOfReleaseName, type VolumeLayout } from '@aether/contract/layout'
 import { findRelease, readCurrent } from './activate.ts'
 import { toDiskError } from './disk-error.ts'
+import { removeTree } from './remove-tree.ts'
 
 /** Idempotent. Throws ReasonError `disk_full` or `read_only` where the volume cannot be used. */
 export async function recoverVolume(layout: VolumeLayout): Promise<void> {
@@ -30,5 +31,5 @@ export async function recoverVolume(layout: VolumeLayout): Promise<void> {
 }
 
 function remove(path: string): Promise<void> {
-  return rm(path, { recursive: true, force: true })
+  return removeTree(path)
 }

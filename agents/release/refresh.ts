@@ -1,5 +1,4 @@
 // One refresh on disk, as a list: verify -> fetch -> extract -> activate. Prune comes after the verdict (fetcher/loop.ts).
-import type { Activation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
 import type { Target } from '@aether/contract/target'
@@ -9,6 +8,7 @@ import { openRoom } from './budget.ts'
 import { extractArtifact } from './extract.ts'
 import { type FetchLimits, fetchArtifact } from './fetch.ts'
 import type { SourcePolicy } from './origins.ts'
+import type { Refreshed } from './refreshed.ts'
 import type { UnpackLimits } from './unpack.ts'
 import { type SignaturePolicy, type SignedTarget, verifyTarget } from './verify.ts'
 
@@ -22,20 +22,6 @@ export interface RefreshOptions {
   readonly inUse?: () => Promise<readonly Digest[]>
   /** The credential for a URL of the artifact; without it none is ever sent. */
   readonly authorize?: Authorize | undefined
-}
-
-export interface Refreshed {
-  readonly activation: Activation
-  /** Already on disk: nothing was downloaded. */
-  readonly reused: boolean
-  /** Size of the artifact, downloaded or not. */
-  readonly bytes: number
-  readonly warnings: readonly string[]
-  readonly keyId: string | undefined
-  /** Milliseconds; fetching and extracting overlap, so they are one figure. */
-  readonly verifyMs: number
-  readonly fetchMs: number
-  readonly activateMs: number
 }
 
 /** Throws a ReasonError; then `current` is where it was and staging is clean. `before` is the target served until now. */
@@ -58,12 +44,6 @@ export async function refresh(
   const { warnings, keyId } = signed
   const bytes = release.artifactBytes
   return { activation, reused: found !== undefined, bytes, warnings, keyId, verifyMs, fetchMs, activateMs }
-}
-
-/** An activation made earlier that is served already, as the outcome of a refresh with nothing to do. */
-export function refreshedBefore(activation: Activation): Refreshed {
-  const nothing = { bytes: 0, verifyMs: 0, fetchMs: 0, activateMs: 0 }
-  return { activation, reused: true, warnings: [], keyId: undefined, ...nothing }
 }
 
 async function bring(
