@@ -4,8 +4,7 @@ import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bundleCommands } from '@aether/images/bundle'
 import { agentEnvironment } from '@aether/images/bundles'
-import { type Running, root, start } from '../processes.ts'
-import { agentFile } from '../release/contestants.ts'
+import { agentFile, type Running, root, start } from '../processes.ts'
 import { agentSettings, type Place } from '../release/settings.ts'
 
 export interface World {

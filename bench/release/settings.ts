@@ -26,7 +26,12 @@ export function agentSettings({ url, keyFile }: Place, folder: string): Readonly
   }
 }
 
-export async function writeAnnotations(folder: string, url: string, artifact: Artifact): Promise<void> {
+/** `artifact` lies on the server at `url`. */
+export async function writeAnnotations(
+  folder: string,
+  url: string,
+  artifact: Pick<Artifact, 'name' | 'digest' | 'signature'>,
+): Promise<void> {
   const file = join(folder, 'annotations')
   const text = formatPodinfo({
     [annotations.artifactUrl]: `${url}/${artifact.name}`,
