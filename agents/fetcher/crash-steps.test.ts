@@ -158,7 +158,7 @@ await test('a refresh that is killed at any of its steps leaves one complete rel
   )
 
   const every = calls.map((_, index) => index + 1)
-  const halves = every.filter((at) => /^write/.test(calls[at - 1] ?? ''))
+  const halves = every.filter((at) => calls[at - 1]?.startsWith('write'))
   const points = [
     ...every.map((at) => ['before', at] as const),
     ...halves.map((at) => ['during', at] as const),
