@@ -8,6 +8,7 @@ import { formatPodinfo, parsePodinfo } from './podinfo.ts'
 import { ReasonError } from './reasons.ts'
 import { formatSupervisorState, parseSupervisorState, type SupervisorState } from './supervisor-state.ts'
 import { isSameTarget, parseTarget, redactUrl } from './target.ts'
+import { formatTraceparent, parseTraceparent } from './traceparent.ts'
 
 const hex = '0123456789abcdef'.repeat(4)
 const digest = digestFromHex(hex)
@@ -273,3 +274,26 @@ await test('a supervisor state reads back, is cut to size, and a broken one name
 function withUrl(text: string): Record<string, string> {
   return { [annotations.digest]: digest, [annotations.artifactUrl]: text }
 }
+
+await test('a traceparent is read by the rules of W3C Trace Context, and a malformed one is none', async (t) => {
+  const [trace, span] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7']
+  const text = `00-${trace}-${span}-01`
+  t.strictSame(parseTraceparent(` ${text} `), { traceId: trace, spanId: span, isSampled: true })
+  t.equal(parseTraceparent(`00-${trace}-${span}-02`)?.isSampled, false)
+  t.ok(parseTraceparent(`01-${trace}-${span}-01-more`), 'a later version may say more')
+  for (const bad of [
+    undefined,
+    null,
+    '',
+    'x',
+    `${text}-more`,
+    `ff-${trace}-${span}-01`,
+    `00-${'0'.repeat(32)}-${span}-01`,
+    `00-${trace}-${'0'.repeat(16)}-01`,
+    text.toUpperCase(),
+    ...nasty,
+  ])
+    t.equal(parseTraceparent(bad), undefined)
+  const read = parseTraceparent(text)
+  t.equal(read === undefined ? '' : formatTraceparent(read), text)
+})

@@ -3,6 +3,7 @@ import type { RefreshOptions } from '@aether/release/refresh'
 import { createConfigReader } from '@aether/runtime/config'
 import type { ControlSettings } from '@aether/runtime/control-token'
 import { type LogLevel, logLevels } from '@aether/runtime/log'
+import { readTraceOptions, type TraceOptions } from '@aether/runtime/trace-options'
 
 export interface FetcherConfig {
   readonly app: string
@@ -12,6 +13,7 @@ export interface FetcherConfig {
   readonly pod: { readonly name: string; readonly namespace: string; readonly uid: string }
   readonly api: { readonly url: string; readonly credentialsDir: string }
   readonly control: ControlSettings | undefined
+  readonly traces: TraceOptions | undefined
   readonly supervised: boolean
   readonly verdictTimeoutMs: number
   readonly runDir: string
@@ -87,6 +89,7 @@ export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv
       ),
     },
     control,
+    traces: readTraceOptions(read),
     supervised: read.boolean('AETHER_SUPERVISED', false, "true waits for the supervisor's verdict before REFRESH_OK."),
     verdictTimeoutMs: read.integer(
       'AETHER_VERDICT_TIMEOUT_MS',

@@ -15,6 +15,7 @@ import { createMailbox } from './mailbox.ts'
 import { createObserver } from './observe.ts'
 import { createPace } from './pace.ts'
 import { createSource } from './source.ts'
+import { withTraces } from './traces.ts'
 import { createUpkeep } from './upkeep.ts'
 
 await runCommand('fetcher', async () => {
@@ -25,7 +26,8 @@ await runCommand('fetcher', async () => {
   const registry = createRegistry()
   setBuildInfo(registry, metrics.buildInfo, 'fetcher')
   const seen = await withEvents(createObserver(config.app, registry, log), config, log)
-  const { observer, authorize, parts: reporting } = await joinControl(seen, config, log, registry)
+  const { observer: told, authorize, parts: reporting } = await joinControl(seen, config, log, registry)
+  const { observer, parts: tracing } = await withTraces(told, config, log)
   const mailbox = createMailbox<Delivery>((a, b) => a.key === b.key)
   const deliver = (delivery: Delivery) => {
     if (mailbox.put(delivery)) observer.patched(delivery.at)
@@ -37,6 +39,7 @@ await runCommand('fetcher', async () => {
   const parts = [
     createHealthServer({ port: config.healthPort, host: config.healthHost, registry, readiness }),
     ...reporting,
+    ...tracing,
     createLoop({ ...config, refresh: { ...config.refresh, authorize }, mailbox, observer, log, pace, upkeep }),
     await createSource(config, deliver, log, registry),
   ]

@@ -3,6 +3,7 @@ import { type Digest, hexOf } from '@aether/contract/digest'
 import { formatRefreshFail, formatRefreshOk, formatRefreshState } from '@aether/contract/markers'
 import { metrics } from '@aether/contract/metric-names'
 import { type ReasonError, reasons } from '@aether/contract/reasons'
+import type { TraceContext } from '@aether/contract/traceparent'
 import type { Refreshed } from '@aether/release/refreshed'
 import type { Log } from '@aether/runtime/log'
 import { createCounter, createGauge, createHistogram, type Registry, type TypedGauge } from '@aether/runtime/metrics'
@@ -17,6 +18,7 @@ export type Settled = Omit<Refreshed, 'warnings' | 'keyId'> & {
 export interface Subject {
   readonly digest: Digest
   readonly commit?: string | null
+  readonly trace?: TraceContext
 }
 
 export interface Observer {
