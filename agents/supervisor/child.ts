@@ -1,9 +1,15 @@
-// The app's process: leader of a group of its own, so that a kill reaches what it started too.
-import { spawn } from 'node:child_process'
+// The app's process: leader of a group of its own, so that a kill reaches what it started too, with the preload in it.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { Duplex, Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 import type { Activation } from '@aether/contract/activation'
 import { hexOf } from '@aether/contract/digest'
+import { isObject } from '@aether/contract/json'
 import { refusal } from '@aether/contract/reasons'
 import type { AppCommand } from './app-command.ts'
+import { type HeldSockets, parseSocketKey } from './held-sockets.ts'
+import { type LastWords, passOn } from './last-words.ts'
+import { createLink, type Link } from './link.ts'
 
 export interface Child {
   readonly pid: number
@@ -11,48 +17,72 @@ export interface Child {
   /** Resolves once, with words such as `exit code 1` or `SIGKILL`. */
   readonly exited: Promise<string>
   readonly isAlive: () => boolean
+  readonly link: Link
+  readonly lastWords: LastWords
+  /** The app said process.send('ready'). */
+  readonly saidReady: () => boolean
   /** SIGTERM to the process, and SIGKILL to its whole group when it ended or `graceMs` are over. */
   stop(graceMs: number): Promise<void>
 }
 
-/** Starts the app with the release's real path as its folder. Throws ReasonError `unhealthy` where it cannot be started. */
-export async function startChild(
-  command: AppCommand,
-  release: string,
-  port: number,
-  activation: Activation,
-): Promise<Child> {
+export interface StartOptions {
+  readonly command: AppCommand
+  /** Real path of the release: the app's folder. */
+  readonly release: string
+  readonly port: number
+  readonly activation: Activation
+  /** What the process may listen on, and where what it binds itself is kept. */
+  readonly sockets: HeldSockets
+  /** Nothing is accepted before the order `go`. */
+  readonly isHolding: boolean
+  /** It will be asked on its ready path before that. */
+  readonly asksPath: boolean
+}
+
+const preload = fileURLToPath(new URL('preload/preload.cjs', import.meta.url))
+const controlFd = 4
+const firstSocketFd = 5
+
+/** Starts the app. Throws ReasonError `unhealthy` where it cannot be started. */
+export async function startChild(options: StartOptions): Promise<Child> {
+  const { command, release, activation, sockets } = options
+  const held = sockets.list()
   const child = spawn(command.file, [...command.args], {
     cwd: release,
     detached: true,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: {
-      ...process.env,
-      PORT: String(port),
-      AETHER_DIGEST: `sha256:${hexOf(activation.digest)}`,
-      AETHER_BUILD_COMMIT: activation.commit ?? '',
-      ...command.env,
-    },
+    stdio: ['ignore', 'inherit', 'pipe', 'ipc', 'pipe', ...held.map(({ fd }) => fd)],
+    env: environment(options, held),
   })
   let alive = true
+  let isReady = false
   const exited = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => {
       alive = false
       resolve(signal ?? `exit code ${code}`)
     })
   })
+  child.on('message', (message: unknown, handle: unknown) => {
+    if (message === 'ready') isReady = true
+    if (!isObject(message) || message.aether !== 'socket') return
+    const key = parseSocketKey(message)
+    if (key !== undefined) sockets.take(key, handle)
+  })
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
-    child.once('error', (cause) => {
+    child.on('error', (cause) => {
       reject(refusal('unhealthy', 'command', `${command.file} cannot be started: ${cause.message}`, { cause }))
     })
   })
+  const { control, stderr } = pipesOf(child)
   const pid = child.pid ?? 0
   return {
     pid,
     activation,
     exited,
     isAlive: () => alive,
+    link: createLink(control),
+    lastWords: passOn(stderr, process.stderr),
+    saidReady: () => isReady,
     async stop(graceMs) {
       if (alive) {
         child.kill('SIGTERM')
@@ -61,8 +91,46 @@ export async function startChild(
         clearTimeout(timer)
       }
       killGroup(pid)
+      control.destroy()
     },
   }
+}
+
+function environment({ command, port, activation, ...options }: StartOptions, held: ReturnType<HeldSockets['list']>) {
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    PORT: String(port),
+    AETHER_DIGEST: `sha256:${hexOf(activation.digest)}`,
+    AETHER_BUILD_COMMIT: activation.commit ?? '',
+    ...command.env,
+  }
+  const nodeOptions = env.NODE_OPTIONS ?? null
+  const settings = {
+    controlFd,
+    port,
+    isHolding: options.isHolding,
+    asksPath: options.asksPath,
+    held: held.map(({ port: heldPort, host, ipv6Only }, at) => ({
+      port: heldPort,
+      host,
+      ipv6Only,
+      fd: firstSocketFd + at,
+    })),
+    nodeOptions,
+  }
+  return {
+    ...env,
+    // Quoted, for a path with spaces; the preload puts both back before the app's code runs.
+    NODE_OPTIONS: `--require ${JSON.stringify(preload)} ${nodeOptions ?? ''}`.trimEnd(),
+    AETHER_PRELOAD: JSON.stringify(settings),
+  }
+}
+
+function pipesOf(child: ChildProcess): { readonly control: Duplex; readonly stderr: Readable } {
+  const control = child.stdio[controlFd]
+  // Both were asked for above; types do not know it.
+  if (!(control instanceof Duplex) || !(child.stderr instanceof Readable)) throw new TypeError('a pipe is missing')
+  return { control, stderr: child.stderr }
 }
 
 function killGroup(pid: number): void {

@@ -20,7 +20,7 @@ await test('runs the release at its real path with its port, digest and commit, 
   t.equal(await world.readyz(), 200)
   t.match(world.state(), { state: 'serving', lastGood: digest, inUse: [digest], refused: [] })
   const metrics = await world.metrics()
-  t.match(metrics, /aether_swap_seconds_count\{strategy="recreate",outcome="ok"\} 1/)
+  t.match(metrics, /aether_swap_seconds_count\{strategy="overlap",outcome="ok"\} 1/)
   t.match(metrics, /aether_build_info\{agent="supervisor"/)
 })
 

@@ -26,6 +26,7 @@ export async function openVerdictFile(runDir: string, log: Log): Promise<Verdict
     reason: null,
     detail: null,
     message: null,
+    output: null,
     lastGood: null,
     refused: [],
     inUse: [],

@@ -1,0 +1,128 @@
+// A new process of a release, from its command to the proof that it is ready.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Activation } from '@aether/contract/activation'
+import { type ReasonError, refusal } from '@aether/contract/reasons'
+import { resolveAppCommand } from './app-command.ts'
+import { askApp } from './ask-app.ts'
+import { type Child, startChild } from './child.ts'
+import type { SupervisorConfig } from './config.ts'
+import { releasePath } from './follow.ts'
+import type { HeldSockets } from './held-sockets.ts'
+import { withWords } from './last-words.ts'
+
+export type StartConfig = Pick<
+  SupervisorConfig,
+  'appCommand' | 'port' | 'readyPath' | 'workspaceDir' | 'startTimeoutMs' | 'graceMs'
+>
+
+/** The process cannot stand beside another one; `message` says why. */
+export class CannotOverlap extends Error {
+  override readonly name = 'CannotOverlap'
+}
+
+/**
+ * Starts the release, waits until it proved itself, and lets it accept. Throws ReasonError `unhealthy`, CannotOverlap, or
+ * what `signal` aborts with; then the new process is gone.
+ */
+export async function startNew(
+  activation: Activation,
+  sockets: HeldSockets,
+  config: StartConfig,
+  signal: AbortSignal,
+): Promise<Child> {
+  const release = await releasePath(config.workspaceDir, activation.digest).catch((cause: unknown) => {
+    throw refusal('unhealthy', 'start', `release ${activation.digest} is not on disk`, { cause })
+  })
+  const command = await resolveAppCommand(release, config.appCommand)
+  signal.throwIfAborted()
+  const { port, readyPath } = config
+  const isHolding = sockets.has(port)
+  const asksPath = readyPath !== undefined
+  const child = await startChild({ command, release, port, activation, sockets, isHolding, asksPath })
+  try {
+    await becomesReady(child, isHolding, config, signal)
+    if (isHolding) await go(child, config, signal)
+    return child
+  } catch (error) {
+    await child.stop(config.graceMs)
+    throw error instanceof Error ? withWords(error, child.lastWords) : error
+  }
+}
+
+/** The same where no other process stands beside it: what kept it from taking the held sockets is dropped. */
+export async function startAlone(
+  activation: Activation,
+  sockets: HeldSockets,
+  config: StartConfig,
+  signal: AbortSignal,
+): Promise<Child> {
+  try {
+    return await startNew(activation, sockets, config, signal)
+  } catch (error) {
+    if (!(error instanceof CannotOverlap)) throw error
+    sockets.drop(() => false)
+    return startNew(activation, sockets, config, signal)
+  }
+}
+
+async function becomesReady(child: Child, isHolding: boolean, config: StartConfig, signal: AbortSignal): Promise<void> {
+  const startedAt = performance.now()
+  for (;;) {
+    signal.throwIfAborted()
+    const waited = performance.now() - startedAt
+    const left = config.startTimeoutMs - waited
+    if (left <= 0) throw notReady(child, config)
+    if (!child.isAlive()) throw ended(child, isHolding, await child.exited)
+    const { unheld } = child.link.facts()
+    if (isHolding && unheld !== undefined) throw new CannotOverlap(unheld)
+    if (await isReady(child, isHolding, config, Math.min(left, 1000))) return
+    await Promise.race([child.link.changed(), child.exited, sleep(waited < 1000 ? 5 : 50)])
+  }
+}
+
+async function isReady(child: Child, isHolding: boolean, config: StartConfig, timeoutMs: number): Promise<boolean> {
+  const { port, readyPath } = config
+  const found = child.link.facts().listening.find((one) => one.port === port)
+  // A process that holds back is never asked on the shared port: another one answers there.
+  if (isHolding && found === undefined) return false
+  if (found !== undefined && (readyPath === undefined || child.saidReady())) return true
+  const asked = isHolding ? found?.door : port
+  if (asked === undefined) return false
+  return Promise.race([
+    askApp({ port: asked, readyPath, kind: found?.kind ?? 'http' }, timeoutMs),
+    child.exited.then(() => false),
+  ])
+}
+
+/** Accepts from now on. */
+async function go(child: Child, config: StartConfig, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  child.link.order({ do: 'go' })
+  const until = performance.now() + config.startTimeoutMs
+  while (!child.link.facts().went) {
+    if (!child.isAlive()) throw ended(child, true, await child.exited)
+    const left = until - performance.now()
+    if (left <= 0) throw refusal('unhealthy', 'not_ready', 'the app was ready, but its event loop did not turn any more')
+    await Promise.race([child.link.changed(), child.exited, sleep(left)])
+  }
+}
+
+function ended(child: Child, isHolding: boolean, how: string): Error {
+  const { attached, unheld } = child.link.facts()
+  if (isHolding && (unheld !== undefined || !attached))
+    return new CannotOverlap(unheld ?? 'the app is no Node process that takes the preload')
+  return refusal('unhealthy', 'exited', `the app ended while it started (${how}); its last lines are in the log`)
+}
+
+function notReady(child: Child, { port, readyPath, startTimeoutMs }: StartConfig): ReasonError {
+  const ports = child.link.facts().listening.map((one) => one.port)
+  const elsewhere =
+    ports.length > 0 && !ports.includes(port)
+      ? ` (it listens on ${ports.join(', ')}: let it listen on PORT, or set PORT to its port)`
+      : ''
+  const what =
+    readyPath === undefined
+      ? `port ${port} took no connection${elsewhere}`
+      : `${readyPath} on port ${port} did not answer 2xx${elsewhere}`
+  return refusal('unhealthy', 'not_ready', `the app was not ready in ${startTimeoutMs} ms: ${what}`)
+}
