@@ -46,7 +46,8 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
   function take(server, entry, asked, args) {
     entry.isTaken = true
     // A socket object carries the descriptor into listen(handle); it is never read.
-    const carrier = new net.Socket({ fd: entry.fd })
+    // A socket object carries the descriptor into listen(handle). Said not to be readable, it is never read either.
+    const carrier = new net.Socket({ fd: entry.fd, readable: false, writable: false })
     const handle = carrier._handle
     const start = handle.listen
     handle.listen = (backlog) => {
