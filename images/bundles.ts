@@ -14,6 +14,8 @@ export const agents: Recipe = {
     supervisor: 'agents/supervisor/main.ts',
     'ed25519-verify': 'agents/verifier/main.ts',
   },
+  // Loaded into the app's own process by whatever Node that has: as written.
+  assets: [{ from: 'agents/supervisor/preload', to: 'lib/preload' }],
 }
 
 /** The control service. The embedded database is not in it: 25 MB for a single process, which wants a folder of its own. */

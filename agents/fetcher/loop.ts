@@ -16,6 +16,7 @@ import type { Delivery } from './delivery.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { Observer, Subject } from './observe.ts'
 import type { Pace } from './pace.ts'
+import { type Relapse, type RelapseWatch, watchRelapse } from './relapse.ts'
 import { type FetcherState, loadState, saveState, servedTarget } from './state.ts'
 import { awaitVerdict, readSupervisorState } from './verdict.ts'
 
@@ -40,6 +41,10 @@ export function createLoop(options: LoopOptions): Part {
   let running: Promise<void> | undefined
   let lock: VolumeLock | undefined
   let state: FetcherState
+  /** Over the release that serves, where there is a supervisor. */
+  let watched: RelapseWatch | undefined
+  /** The annotations of the release before it; none after a restart. */
+  let servedBefore: FetcherState['served'] = {}
 
   async function run(): Promise<void> {
     await prepare()
@@ -48,8 +53,16 @@ export function createLoop(options: LoopOptions): Part {
     let isDeferred = false
     let waitMs = Number.POSITIVE_INFINITY
     while (!stop.signal.aborted) {
-      const taken = await mailbox.take(waitMs, stop.signal)
+      const taken = await mailbox.take(
+        waitMs,
+        watched === undefined ? stop.signal : AbortSignal.any([stop.signal, watched.signal]),
+      )
       if (stop.signal.aborted) return
+      const relapse = watched?.relapse()
+      if (relapse !== undefined) {
+        watched = undefined
+        await fallBack(relapse, taken ?? pending)
+      }
       if (taken !== undefined) tries = 0
       else if (pending !== undefined && !isDeferred) pending = { ...pending, at: performance.now() } // timed from here
       pending = taken ?? pending
@@ -78,7 +91,10 @@ export function createLoop(options: LoopOptions): Part {
         state = loaded
         observer.state(state)
         const activation = await readActivation(layout)
-        if (activation !== null && activation.id <= state.reported) observer.resumed(state)
+        if (activation !== null && activation.id <= state.reported) {
+          observer.resumed(state)
+          if (activation.digest === state.lastDigest) watch(activation)
+        }
         await prune() // a kill may have come before it
         return
       } catch (error) {
@@ -154,6 +170,8 @@ export function createLoop(options: LoopOptions): Part {
   async function succeeded(refreshed: Refreshed, delivery: Delivery, swapMs: number | undefined): Promise<void> {
     const { id, digest } = refreshed.activation
     pace.activated(performance.now())
+    if (state.lastDigest !== digest) servedBefore = state.served
+    watch(refreshed.activation)
     const next = { failures: 0, reported: id, lastDigest: digest, served: delivery.annotations, refused: null }
     observer.ok({ ...refreshed, ms: performance.now() - delivery.at, swapMs }, next)
     await remember(next)
@@ -169,16 +187,37 @@ export function createLoop(options: LoopOptions): Part {
   ): Promise<ReasonError> {
     // No verdict is none against the release either: it is waited for again.
     if (refused.reason === 'timeout') return failed(refused, about, delivery)
-    // What init-fetch activated may not have been judged yet when this release came.
-    const unsaid = activation.previous === state.refused?.digest ? null : activation.previous
-    const last = state.lastDigest ?? unsaid
+    // What init-fetch activated may not have been judged yet when this release came; and what served may have relapsed.
+    const before = activation.previous === state.refused?.digest ? null : activation.previous
+    const isRelapse = state.lastDigest === activation.digest
+    const last = isRelapse ? before : (state.lastDigest ?? before)
     const good = last === null ? undefined : await findRelease(layout, last)
     let reported = activation.id
     if (good !== undefined && good.digest !== activation.digest) {
       const back = await activate(good, layout, servedTarget(state)?.commit ?? null, () => new Date())
       if (state.lastDigest !== null) reported = back.id
     }
-    return failed(refused, about, delivery, { reported, refused: { digest: activation.digest, key: delivery.key } })
+    return failed(refused, about, delivery, {
+      reported,
+      refused: { digest: activation.digest, key: delivery.key },
+      ...(isRelapse && good !== undefined && { lastDigest: good.digest, served: servedBefore }),
+    })
+  }
+
+  function watch(activation: Activation): void {
+    watched?.close()
+    watched = options.supervised ? watchRelapse(activation, options.runDir) : undefined
+  }
+
+  /** What served was refused after all. `delivery` is the last one; nothing that was asked for is lost by it. */
+  async function fallBack({ activation, refused }: Relapse, delivery: Delivery | undefined): Promise<void> {
+    const key = delivery?.asked?.digest === activation.digest ? delivery.key : ''
+    const from = { asked: undefined, fault: undefined, annotations: {}, key, at: performance.now() }
+    try {
+      if ((await readActivation(layout))?.id === activation.id) await takeBack(refused, activation, activation, from)
+    } catch (error) {
+      log.error({ err: error }, 'the release before cannot be activated again')
+    }
   }
 
   async function failed(
@@ -224,6 +263,7 @@ export function createLoop(options: LoopOptions): Part {
     },
     async stop() {
       stop.abort()
+      watched?.close()
       await running
       await lock?.release()
     },

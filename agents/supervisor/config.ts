@@ -1,6 +1,6 @@
 import { createConfigReader } from '@aether/runtime/config'
 import { type LogLevel, logLevels } from '@aether/runtime/log'
-import { strategies, type Strategy } from './strategy.ts'
+import { type Strategy, strategies } from './strategy.ts'
 
 export interface SupervisorConfig {
   readonly app: string

@@ -11,7 +11,13 @@ const swaps = 12
 const letters = 'abcdef'
 
 /** Moves through the releases under load; answers the client. */
-async function swapUnderLoad(t: Test, world: Awaited<ReturnType<typeof createWorkspace>>, url: string, app: (version: string) => string, manifest?: object) {
+async function swapUnderLoad(
+  t: Test,
+  world: Awaited<ReturnType<typeof createWorkspace>>,
+  url: string,
+  app: (version: string) => string,
+  manifest?: object,
+) {
   const digests = [...letters].map((letter) => world.release(letter, app(letter), manifest))
   const activate = async (at: number) => {
     const digest = digests[at % digests.length]
@@ -69,10 +75,14 @@ await test('nor over TLS, on a port beside a plain one', async (t) => {
   const second = await freePort()
   const world = await createWorkspace(t, { SECOND: String(second), AETHER_READY_PATH: '/' })
   world.start()
-  execFileSync('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-    ...['-subj', '/CN=localhost', '-keyout', join(world.root, 'key.pem'), '-out', join(world.root, 'cert.pem')],
-  ], { stdio: 'ignore' })
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+      ...['-subj', '/CN=localhost', '-keyout', join(world.root, 'key.pem'), '-out', join(world.root, 'cert.pem')],
+    ],
+    { stdio: 'ignore' },
+  )
   const read = (name: string) => JSON.stringify(readFileSync(join(world.root, name), 'utf8'))
   const app = (version: string) => `import { createServer } from 'node:https'
 import { createServer as createPlain } from 'node:http'

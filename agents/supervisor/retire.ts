@@ -29,7 +29,11 @@ export function createRetire(
     if (draining.length >= mostAtOnce) draining.shift()?.abort()
     const cut = new AbortController()
     draining.push(cut)
-    const outcome = await drain(old, quietMs, AbortSignal.any(signal === undefined ? [cut.signal] : [cut.signal, signal]))
+    const outcome = await drain(
+      old,
+      quietMs,
+      AbortSignal.any(signal === undefined ? [cut.signal] : [cut.signal, signal]),
+    )
     if (draining.includes(cut)) draining.splice(draining.indexOf(cut), 1)
     const { inFlight } = old.link.facts()
     requests.observe({}, inFlight)

@@ -102,7 +102,8 @@ async function go(child: Child, config: StartConfig, signal: AbortSignal): Promi
   while (!child.link.facts().went) {
     if (!child.isAlive()) throw ended(child, true, await child.exited)
     const left = until - performance.now()
-    if (left <= 0) throw refusal('unhealthy', 'not_ready', 'the app was ready, but its event loop did not turn any more')
+    if (left <= 0)
+      throw refusal('unhealthy', 'not_ready', 'the app was ready, but its event loop did not turn any more')
     await Promise.race([child.link.changed(), child.exited, sleep(left)])
   }
 }

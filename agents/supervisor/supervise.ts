@@ -154,7 +154,10 @@ export function createSupervision(
     if (outcome === 'fail') await comeBack(activation)
     // Killed from outside, as a container out of memory is: what it was starting then is not started again.
     else if (outcome === 'pending' && state === 'swapping' && lastGood !== activation.digest)
-      await refuse(activation, refusal('unhealthy', 'start', 'the container ended while this release was being started'))
+      await refuse(
+        activation,
+        refusal('unhealthy', 'start', 'the container ended while this release was being started'),
+      )
     else return false
     return true
   }

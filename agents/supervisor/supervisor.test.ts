@@ -119,6 +119,35 @@ await test('an app that ends by itself is started again, and readiness tells the
   t.equal(world.state().outcome, 'ok', 'the verdict on the activation stands')
 })
 
+await test('a release that ends again and again soon after its swap is taken back', async (t) => {
+  const world = await createWorkspace(t)
+  world.start()
+  const good = world.release('a', appAnswering('one'))
+  await world.verdict(world.activate(good), 'ok')
+  const bad = world.release('b', appAnswering('two', "setTimeout(() => { throw new Error('out of luck') }, 150)"))
+  await world.verdict(world.activate(bad), 'ok')
+  await world.verdict(2, 'fail')
+  t.match(world.state(), { detail: 'crashed', refused: [bad], output: /out of luck/ })
+  await eventually('the release before it', async () => (await world.ask()).version === 'one')
+  await eventually('readiness', async () => (await world.readyz()) === 200)
+  t.match(world.state(), { digest: good, lastGood: good, state: 'serving' })
+  t.match(await world.metrics(), /aether_rollbacks_total\{reason="crashed"\} 1/)
+})
+
+await test('a connection that comes when the running process was just killed is answered by the next one', async (t) => {
+  const world = await createWorkspace(t)
+  world.start()
+  await world.verdict(world.activate(world.release('a', appAnswering('one'))), 'ok')
+  for (let i = 0; i < 3; i++) {
+    const pid = Number((await world.askFresh()).pid)
+    process.kill(pid, 'SIGKILL')
+    await eventually('its end', () => !isAlive(pid))
+    const answers = await Promise.all(Array.from({ length: 20 }, () => world.askFresh()))
+    t.ok(answers.every((answer) => answer.version === 'one' && answer.pid !== pid))
+    await eventually('readiness', async () => (await world.readyz()) === 200)
+  }
+})
+
 await test('the latest of several activations wins, and no process is left over', async (t) => {
   const world = await createWorkspace(t)
   world.start()

@@ -1,6 +1,6 @@
 // For tests: strict clients. Whatever is not a whole 2xx answer is a failure: reset, refused, cut short, late.
-import { Agent, type IncomingMessage, request as httpRequest } from 'node:http'
-import { Agent as TlsAgent, request as httpsRequest } from 'node:https'
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest, Agent as TlsAgent } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Load {

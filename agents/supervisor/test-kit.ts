@@ -8,6 +8,7 @@ import { currentLinkTarget, releaseName } from '@aether/contract/layout'
 import { parseSupervisorState } from '@aether/contract/supervisor-state'
 import { eventually, freePort, startProcess, testFolder } from '@aether/runtime/test-process'
 import type { Test } from 'tap'
+import { ask as askStrictly } from './test-client.ts'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
@@ -73,6 +74,11 @@ export async function createWorkspace(t: Test, env: Readonly<Record<string, stri
     state: () => parseSupervisorState(readFileSync(join(root, 'run', 'supervisor.json'), 'utf8')),
     async ask(): Promise<Record<string, unknown>> {
       const body: unknown = await (await fetch(`http://127.0.0.1:${port}/`)).json()
+      return typeof body === 'object' && body !== null ? { ...body } : {}
+    },
+    /** The same on a connection of its own. */
+    async askFresh(): Promise<Record<string, unknown>> {
+      const body: unknown = JSON.parse(await askStrictly(`http://127.0.0.1:${port}/`))
       return typeof body === 'object' && body !== null ? { ...body } : {}
     },
     readyz: async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).status,

@@ -1,0 +1,142 @@
+// What is under way when one process gives way to the next: it is finished by the one that began it.
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { type IncomingMessage, request } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '@aether/runtime/test-process'
+import { type Test, test } from 'tap'
+import { ask } from './test-client.ts'
+import { createWorkspace } from './test-kit.ts'
+
+/** `/slow` answers after 600 ms, `/stream` sends an event each 100 ms, a POST answers with the length of what came. */
+const app = (version: string) => `import { createServer } from 'node:http'
+import { appendFileSync } from 'node:fs'
+process.on('SIGTERM', () => { appendFileSync(process.env.NOTES, 'term ${version}\\n'); process.exit(0) })
+const server = createServer(async (request, response) => {
+  if (request.url === '/slow') {
+    setTimeout(() => response.end('slow ${version}'), 600)
+  } else if (request.url === '/stream') {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const timer = setInterval(() => response.write('data: ${version}\\n\\n'), 100)
+    setTimeout(() => { clearInterval(timer); response.end('data: end ${version}\\n\\n') }, 1000)
+  } else if (request.method === 'POST') {
+    let length = 0
+    for await (const piece of request) length += piece.length
+    response.end('${version} ' + length)
+  } else response.end('${version}')
+})
+server.on('upgrade', (request, socket) => {
+  socket.write('HTTP/1.1 101 Switching Protocols\\r\\nupgrade: websocket\\r\\nconnection: Upgrade\\r\\n\\r\\n')
+  socket.on('data', (frame) => { if ((frame[0] & 15) === 8) socket.end() })
+  socket.on('error', () => {})
+})
+server.listen(process.env.PORT)
+`
+
+/** The first release serves, the second is there. */
+async function twoReleases(t: Test, env: Readonly<Record<string, string>> = {}, source = app) {
+  const world = await createWorkspace(t, env)
+  world.start()
+  const [one, two] = [world.release('a', source('one')), world.release('b', source('two'))]
+  await world.verdict(world.activate(one), 'ok')
+  return {
+    ...world,
+    url: `http://127.0.0.1:${world.port}`,
+    swap: () => world.verdict(world.activate(two), 'ok'),
+  }
+}
+
+await test('slow answers, uploads and event streams in flight are finished by the process that began them', async (t) => {
+  const { url, swap, notes, metrics } = await twoReleases(t)
+  const slow = ask(`${url}/slow`)
+  const stream = ask(`${url}/stream`)
+  const sending = request(url, { method: 'POST' })
+  const uploaded = new Promise<string>((resolve, reject) => {
+    sending.on('error', reject).on('response', (response: IncomingMessage) => {
+      response.setEncoding('utf8').on('data', resolve)
+      t.equal(response.headers.connection, 'close')
+    })
+  })
+  sending.write('x'.repeat(1000))
+  await sleep(100)
+  await swap()
+  t.equal(await ask(url), 'two', 'the new one answers beside them')
+  t.same(notes(), [], 'and the old one was not asked to end')
+  sending.write('x'.repeat(1000))
+  await sleep(200)
+  sending.end('x'.repeat(1000))
+  t.equal(await uploaded, 'one 3000')
+  t.equal(await slow, 'slow one')
+  t.match(await stream, /^(data: one\n\n)+data: end one\n\n$/)
+  await eventually('the end of the old one', () => notes().length === 1)
+  t.match(await metrics(), /aether_drain_requests_sum 3\n/)
+  t.match(await metrics(), /aether_drain_timeouts_total 0\n/)
+})
+
+await test('a stream that goes on for longer than the limit is cut there', async (t) => {
+  const { url, swap, notes, metrics } = await twoReleases(t, { AETHER_DRAIN_LIMIT_MS: '300' })
+  const stream = ask(`${url}/stream`)
+  stream.catch(() => undefined)
+  await sleep(50)
+  await swap()
+  await t.rejects(stream)
+  await eventually('the end of the old one', () => notes().length === 1)
+  t.match(await metrics(), /aether_drain_timeouts_total 1\n/)
+})
+
+await test('a WebSocket is sent a close frame', async (t) => {
+  const { port, swap, notes } = await twoReleases(t)
+  const socket = connect(port, '127.0.0.1')
+  const pieces: Buffer[] = []
+  socket.on('data', (piece: Buffer) => pieces.push(piece))
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  socket.write('GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n')
+  await eventually('the upgrade', () => pieces.length > 0)
+  await swap()
+  await eventually('the close frame', () => Buffer.concat(pieces).includes(Buffer.from([0x88, 2, 0x03, 0xe9])))
+  socket.write(Buffer.from([0x88, 0x80, 0, 0, 0, 0]))
+  await closed
+  await eventually('the end of the old one', () => notes().length === 1)
+})
+
+await test('HTTP/2 over TLS is told GOAWAY, its streams are finished, and the next session meets the new process', async (t) => {
+  const files = t.testdir({})
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+      ...['-subj', '/CN=localhost', '-keyout', join(files, 'key.pem'), '-out', join(files, 'cert.pem')],
+    ],
+    { stdio: 'ignore' },
+  )
+  const read = (name: string) => JSON.stringify(readFileSync(join(files, name), 'utf8'))
+  const pair = `{ key: ${read('key.pem')}, cert: ${read('cert.pem')}, allowHTTP1: true }`
+  const secure = (version: string) => `import { createSecureServer } from 'node:http2'
+createSecureServer(${pair}, (request, response) => setTimeout(() => response.end('${version}'), request.url === '/slow' ? 600 : 0))
+  .listen(process.env.PORT)
+`
+  const { port, swap } = await twoReleases(t, { AETHER_READY_PATH: '/' }, secure)
+  const open = () => connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+  const first = open()
+  let wentAway = false
+  first.on('goaway', () => {
+    wentAway = true
+  })
+  const get = async (session: ReturnType<typeof open>, path: string) => {
+    let body = ''
+    for await (const piece of session.request({ ':path': path }).setEncoding('utf8')) body += String(piece)
+    return body
+  }
+  t.equal(await get(first, '/'), 'one')
+  const slow = get(first, '/slow')
+  await sleep(100)
+  await swap()
+  t.equal(await slow, 'one')
+  await eventually('GOAWAY', () => wentAway)
+  const second = open()
+  t.equal(await get(second, '/'), 'two')
+  second.close()
+})
