@@ -96,14 +96,18 @@ export async function startChild(options: StartOptions): Promise<Child> {
   }
 }
 
-function environment({ command, port, activation, ...options }: StartOptions, held: ReturnType<HeldSockets['list']>) {
-  const env: NodeJS.ProcessEnv = {
+/** What the app finds in its environment: ours, and what the contract names. */
+export function appEnvironment(activation: Activation, port: number): NodeJS.ProcessEnv {
+  return {
     ...process.env,
     PORT: String(port),
     AETHER_DIGEST: `sha256:${hexOf(activation.digest)}`,
     AETHER_BUILD_COMMIT: activation.commit ?? '',
-    ...command.env,
   }
+}
+
+function environment({ command, port, activation, ...options }: StartOptions, held: ReturnType<HeldSockets['list']>) {
+  const env: NodeJS.ProcessEnv = { ...appEnvironment(activation, port), ...command.env }
   const nodeOptions = env.NODE_OPTIONS ?? null
   const settings = {
     controlFd,

@@ -1,6 +1,6 @@
 // The strategy overlap, with real apps under strict clients.
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually, freePort } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
@@ -17,8 +17,9 @@ async function swapUnderLoad(
   url: string,
   app: (version: string) => string,
   manifest?: object,
+  files?: Readonly<Record<string, string>>,
 ) {
-  const digests = [...letters].map((letter) => world.release(letter, app(letter), manifest))
+  const digests = [...letters].map((letter) => world.release(letter, app(letter), manifest, files))
   const activate = async (at: number) => {
     const digest = digests[at % digests.length]
     if (digest === undefined) throw new Error('no release')
@@ -98,6 +99,29 @@ createPlain(answer).listen(process.env.SECOND)
   const load = await plain.end()
   t.strictSame(load.failures(), [])
   t.ok(load.answered() > 100, `${load.answered()} answered on the second port`)
+})
+
+await test('nor of an app on an older Node of its own, started by a script', async (t) => {
+  const other = '/usr/bin/node'
+  const version = existsSync(other) ? execFileSync('env', ['-i', other, '--version'], { encoding: 'utf8' }).trim() : ''
+  if (version === '' || version === process.version) {
+    t.comment(`NOT RUN: ${other} is no other Node`)
+    return
+  }
+  const world = await createWorkspace(t, { AETHER_APP_CMD: './start.sh', AETHER_READY_PATH: '/' })
+  world.start()
+  const app = (name: string) => appAnswering(name).replace('pid: process.pid', 'node: process.version')
+  await swapUnderLoad(
+    t,
+    world,
+    `http://127.0.0.1:${world.port}/`,
+    app,
+    { type: 'module' },
+    {
+      'start.sh': `#!/bin/sh\nexec ${other} server.js\n`,
+    },
+  )
+  t.match(await world.ask(), { node: version })
 })
 
 /** A load that begins when the port answers for the first time. */

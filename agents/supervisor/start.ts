@@ -4,10 +4,11 @@ import type { Activation } from '@aether/contract/activation'
 import { type ReasonError, refusal } from '@aether/contract/reasons'
 import { resolveAppCommand } from './app-command.ts'
 import { askApp } from './ask-app.ts'
-import { type Child, startChild } from './child.ts'
+import { appEnvironment, type Child, startChild } from './child.ts'
 import type { SupervisorConfig } from './config.ts'
 import { releasePath } from './follow.ts'
 import type { HeldSockets } from './held-sockets.ts'
+import { runHook } from './hook.ts'
 import { withWords } from './last-words.ts'
 
 export type StartConfig = Pick<
@@ -30,9 +31,7 @@ export async function startNew(
   config: StartConfig,
   signal: AbortSignal,
 ): Promise<Child> {
-  const release = await releasePath(config.workspaceDir, activation.digest).catch((cause: unknown) => {
-    throw refusal('unhealthy', 'start', `release ${activation.digest} is not on disk`, { cause })
-  })
+  const release = await pathOf(activation, config)
   const command = await resolveAppCommand(release, config.appCommand)
   signal.throwIfAborted()
   const { port, readyPath } = config
@@ -49,6 +48,12 @@ export async function startNew(
   }
 }
 
+/** Runs the release's own hook; what it throws is runHook's. */
+export async function prepareRelease(activation: Activation, config: StartConfig, signal: AbortSignal): Promise<void> {
+  const release = await pathOf(activation, config)
+  await runHook(release, appEnvironment(activation, config.port), config.startTimeoutMs, signal)
+}
+
 /** The same where no other process stands beside it: what kept it from taking the held sockets is dropped. */
 export async function startAlone(
   activation: Activation,
@@ -63,6 +68,12 @@ export async function startAlone(
     sockets.drop(() => false)
     return startNew(activation, sockets, config, signal)
   }
+}
+
+function pathOf({ digest }: Activation, config: StartConfig): Promise<string> {
+  return releasePath(config.workspaceDir, digest).catch((cause: unknown) => {
+    throw refusal('unhealthy', 'start', `release ${digest} is not on disk`, { cause })
+  })
 }
 
 async function becomesReady(child: Child, isHolding: boolean, config: StartConfig, signal: AbortSignal): Promise<void> {

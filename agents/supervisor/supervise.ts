@@ -20,7 +20,7 @@ import { createProbation } from './probation.ts'
 import { createRecreate } from './recreate.ts'
 import { createBackoff } from './restart-backoff.ts'
 import { createRetire } from './retire.ts'
-import { startAlone } from './start.ts'
+import { prepareRelease, startAlone } from './start.ts'
 import type { Swapped } from './strategy.ts'
 import type { VerdictFile } from './verdict-file.ts'
 
@@ -109,6 +109,7 @@ export function createSupervision(
     superseded = new AbortController()
     if (await decided(activation)) return
     const signal = AbortSignal.any([superseded.signal, stopping.signal])
+    const servedBefore = verdict.state().activation === activation.id && verdict.state().outcome === 'ok'
     await verdict.publish({
       activation: activation.id,
       state: child === undefined ? 'starting' : 'swapping',
@@ -122,6 +123,7 @@ export function createSupervision(
     const measure = (strategy: string, outcome: 'ok' | 'fail') =>
       swapSeconds.observe({ strategy, outcome }, (performance.now() - began) / 1000)
     try {
+      if (!servedBefore) await prepareRelease(activation, config, signal)
       kept = undefined
       const { strategy, ...swapped } = await replace(activation, signal)
       adopt(swapped)

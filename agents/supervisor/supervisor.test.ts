@@ -134,6 +134,36 @@ await test('a release that ends again and again soon after its swap is taken bac
   t.match(await world.metrics(), /aether_rollbacks_total\{reason="crashed"\} 1/)
 })
 
+await test('the hook of a release runs before its process, and its failure is that of the release', async (t) => {
+  const world = await createWorkspace(t, { AETHER_START_TIMEOUT_MS: '3000' })
+  const first = world.start()
+  const manifest = (hook: string) => ({ type: 'module', aether: { beforeServe: hook } })
+  const hook = (more = '') => ({
+    'hook.js': `import { appendFileSync } from 'node:fs'
+appendFileSync(process.env.NOTES, 'hook ' + process.env.AETHER_DIGEST.slice(7, 8) + ' ' + process.argv[2] + '\\n')
+${more}`,
+  })
+  const begins = (version: string) => `${appAnswering(version)}\nappendFileSync(NOTES, 'start ${version}\\n')`
+  const good = world.release('a', begins('one'), manifest('node hook.js migrate'), hook())
+  await world.verdict(world.activate(good), 'ok')
+  t.same(world.notes(), ['hook a migrate', 'start one'])
+  const failing = hook("console.error('table is locked'); process.exit(4)")
+  await world.verdict(world.activate(world.release('b', begins('two'), manifest('node hook.js'), failing)), 'fail')
+  t.match(world.state(), { detail: 'hook', message: /exit code 4/, output: 'table is locked', state: 'serving' })
+  const endless = hook('setInterval(() => {}, 1000)')
+  await world.verdict(world.activate(world.release('c', begins('three'), manifest('node hook.js'), endless)), 'fail')
+  t.match(world.state(), { detail: 'hook', message: /was not done in 3000 ms/ })
+  await world.verdict(world.activate(world.release('d', begins('four'), manifest('a && b'))), 'fail')
+  t.match(world.state(), { detail: 'command', message: /beforeServe.*needs a shell/ })
+  t.match(await world.ask(), { version: 'one' })
+  await world.verdict(world.activate(good), 'ok')
+  first.kill('SIGTERM')
+  await first.exited
+  world.start()
+  await eventually('the app', async () => (await world.ask()).version === 'one')
+  t.equal(world.notes().filter((note) => note === 'hook a migrate').length, 1, 'not again where it served already')
+})
+
 await test('a connection that comes when the running process was just killed is answered by the next one', async (t) => {
   const world = await createWorkspace(t)
   world.start()

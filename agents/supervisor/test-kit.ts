@@ -40,12 +40,18 @@ export async function createWorkspace(t: Test, env: Readonly<Record<string, stri
         .split('\n')
         .filter((line) => line !== ''),
     /** Puts a release there; its digest is the letter 64 times. */
-    release(letter: string, server: string, manifest: object = { type: 'module' }): Digest {
+    release(
+      letter: string,
+      server: string,
+      manifest: object = { type: 'module' },
+      files: Readonly<Record<string, string>> = {},
+    ): Digest {
       const digest = digestFromHex(letter.repeat(64))
       const folder = join(workspace, 'releases', releaseName(digest))
       mkdirSync(folder)
       writeFileSync(join(folder, 'server.js'), server)
       writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest))
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o755 })
       return digest
     },
     /** As the fetcher does it: the record by rename, then the link by rename. */
