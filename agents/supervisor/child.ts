@@ -1,6 +1,7 @@
 // The app's process: leader of a group of its own, so that a kill reaches what it started too, with the preload in it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { Duplex, Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Activation } from '@aether/contract/activation'
 import { hexOf } from '@aether/contract/digest'
@@ -19,6 +20,8 @@ export interface Child {
   readonly isAlive: () => boolean
   readonly link: Link
   readonly lastWords: LastWords
+  /** Resolves when it has ended and its last words were read; whom it left behind may hold them open: not for long. */
+  readonly fellSilent: Promise<void>
   /** The app said process.send('ready'). */
   readonly saidReady: () => boolean
   /** SIGTERM to the process, and SIGKILL to its whole group when it ended or `graceMs` are over. */
@@ -40,6 +43,7 @@ export interface StartOptions {
 }
 
 const preload = fileURLToPath(new URL('preload/preload.cjs', import.meta.url))
+const silenceMs = 100
 const controlFd = 4
 const firstSocketFd = 5
 
@@ -61,6 +65,7 @@ export async function startChild(options: StartOptions): Promise<Child> {
       resolve(signal ?? `exit code ${code}`)
     })
   })
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   child.on('message', (message: unknown, handle: unknown) => {
     if (message === 'ready') isReady = true
     if (!isObject(message) || message.aether !== 'socket') return
@@ -82,6 +87,7 @@ export async function startChild(options: StartOptions): Promise<Child> {
     isAlive: () => alive,
     link: createLink(control),
     lastWords: passOn(stderr, process.stderr),
+    fellSilent: exited.then(() => Promise.race([closed, sleep(silenceMs)])),
     saidReady: () => isReady,
     async stop(graceMs) {
       if (alive) {
@@ -100,7 +106,7 @@ export async function startChild(options: StartOptions): Promise<Child> {
 export function appEnvironment(activation: Activation, port: number): NodeJS.ProcessEnv {
   return {
     ...process.env,
-    PORT: String(port),
+    PORT: port === 0 ? undefined : String(port),
     AETHER_DIGEST: `sha256:${hexOf(activation.digest)}`,
     AETHER_BUILD_COMMIT: activation.commit ?? '',
   }

@@ -46,8 +46,8 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
     port: read.integer(
       'PORT',
       8080,
-      { min: 1, max: 65_535 },
-      'The port that the app listens on; the app gets it as PORT.',
+      { min: 0, max: 65_535 },
+      'The port that the app listens on; the app gets it as PORT. 0: it listens on none, and is ready when it says so or ran for a second.',
     ),
     readyPath: readPath(
       read.text(

@@ -20,13 +20,15 @@ export interface Facts {
   readonly listening: readonly Listening[]
   /** Why another process cannot stand beside this one. */
   readonly unheld: string | undefined
+  /** That, and it needs a port for itself that is held. */
+  readonly conflict: boolean
   readonly went: boolean
   readonly drained: boolean
   readonly inFlight: number
 }
 
 export type Order =
-  | { readonly do: 'go' | 'lame' }
+  | { readonly do: 'go' | 'forget' | 'lame' }
   | { readonly do: 'drain'; readonly quietMs: number; readonly webSocketMs: number }
 
 export interface Link {
@@ -44,6 +46,7 @@ export function createLink(pipe: Duplex): Link {
     attached: false,
     listening: [],
     unheld: undefined,
+    conflict: false,
     went: false,
     drained: false,
     inFlight: 0,
@@ -60,7 +63,11 @@ export function createLink(pipe: Duplex): Link {
     else if (said.say === 'drained') facts = { ...facts, drained: true }
     else if (said.say === 'draining' && typeof said.inFlight === 'number') facts = { ...facts, inFlight: said.inFlight }
     else if (said.say === 'unheld' && typeof said.why === 'string')
-      facts = { ...facts, unheld: facts.unheld ?? said.why.slice(0, 300) }
+      facts = {
+        ...facts,
+        unheld: facts.unheld ?? said.why.slice(0, 300),
+        conflict: facts.conflict || said.isConflict === true,
+      }
     else if (listening !== undefined && facts.listening.length < mostListening)
       facts = { ...facts, listening: [...facts.listening, listening] }
     for (const wake of waiting.splice(0)) wake()

@@ -37,7 +37,7 @@ async function mayOverlap(old: Child, sockets: HeldSockets, config: SwapConfig):
   const { attached, unheld } = old.link.facts()
   if (!attached) throw new CannotOverlap('the app that runs is no Node process that takes the preload')
   if (unheld !== undefined) throw new CannotOverlap(unheld)
-  if (!sockets.has(config.port))
+  if (config.port !== 0 && !sockets.has(config.port))
     throw new CannotOverlap(`port ${config.port} is not listened on through node:net by the app's first thread`)
   const lacking = await roomForAnother(old.pid, config.cgroupDir)
   if (lacking !== undefined) throw new CannotOverlap(lacking)

@@ -16,6 +16,9 @@ export type StartConfig = Pick<
   'appCommand' | 'port' | 'readyPath' | 'workspaceDir' | 'startTimeoutMs' | 'graceMs'
 >
 
+/** A worker that listens on no port has nothing to show but that it goes on running. */
+const withoutPortMs = 1000
+
 /** The process cannot stand beside another one; `message` says why. */
 export class CannotOverlap extends Error {
   override readonly name = 'CannotOverlap'
@@ -30,6 +33,7 @@ export async function startNew(
   sockets: HeldSockets,
   config: StartConfig,
   signal: AbortSignal,
+  isAlone = false,
 ): Promise<Child> {
   const release = await pathOf(activation, config)
   const command = await resolveAppCommand(release, config.appCommand)
@@ -39,11 +43,12 @@ export async function startNew(
   const asksPath = readyPath !== undefined
   const child = await startChild({ command, release, port, activation, sockets, isHolding, asksPath })
   try {
-    await becomesReady(child, isHolding, config, signal)
+    await becomesReady(child, { isHolding, isAlone }, config, signal)
     if (isHolding) await go(child, config, signal)
     return child
   } catch (error) {
     await child.stop(config.graceMs)
+    await child.fellSilent
     throw error instanceof Error ? withWords(error, child.lastWords) : error
   }
 }
@@ -62,11 +67,11 @@ export async function startAlone(
   signal: AbortSignal,
 ): Promise<Child> {
   try {
-    return await startNew(activation, sockets, config, signal)
+    return await startNew(activation, sockets, config, signal, true)
   } catch (error) {
     if (!(error instanceof CannotOverlap)) throw error
     sockets.drop(() => false)
-    return startNew(activation, sockets, config, signal)
+    return startNew(activation, sockets, config, signal, true)
   }
 }
 
@@ -76,17 +81,29 @@ function pathOf({ digest }: Activation, config: StartConfig): Promise<string> {
   })
 }
 
-async function becomesReady(child: Child, isHolding: boolean, config: StartConfig, signal: AbortSignal): Promise<void> {
+interface Circumstances {
+  readonly isHolding: boolean
+  /** No other process of the app runs. */
+  readonly isAlone: boolean
+}
+
+async function becomesReady(
+  child: Child,
+  { isHolding, isAlone }: Circumstances,
+  config: StartConfig,
+  signal: AbortSignal,
+): Promise<void> {
   const startedAt = performance.now()
   for (;;) {
     signal.throwIfAborted()
     const waited = performance.now() - startedAt
     const left = config.startTimeoutMs - waited
     if (left <= 0) throw notReady(child, config)
-    if (!child.isAlive()) throw ended(child, isHolding, await child.exited)
-    const { unheld } = child.link.facts()
-    if (isHolding && unheld !== undefined) throw new CannotOverlap(unheld)
-    if (await isReady(child, isHolding, config, Math.min(left, 1000))) return
+    if (!child.isAlive()) throw await ended(child, isHolding)
+    const { unheld, conflict } = child.link.facts()
+    if (unheld !== undefined && (conflict || !isAlone)) throw new CannotOverlap(unheld)
+    if (config.port === 0 && (child.saidReady() || waited > withoutPortMs)) return
+    if (config.port !== 0 && (await isReady(child, isHolding, config, Math.min(left, 1000)))) return
     await Promise.race([child.link.changed(), child.exited, sleep(waited < 1000 ? 5 : 50)])
   }
 }
@@ -111,7 +128,7 @@ async function go(child: Child, config: StartConfig, signal: AbortSignal): Promi
   child.link.order({ do: 'go' })
   const until = performance.now() + config.startTimeoutMs
   while (!child.link.facts().went) {
-    if (!child.isAlive()) throw ended(child, true, await child.exited)
+    if (!child.isAlive()) throw await ended(child, true)
     const left = until - performance.now()
     if (left <= 0)
       throw refusal('unhealthy', 'not_ready', 'the app was ready, but its event loop did not turn any more')
@@ -119,10 +136,16 @@ async function go(child: Child, config: StartConfig, signal: AbortSignal): Promi
   }
 }
 
-function ended(child: Child, isHolding: boolean, how: string): Error {
+async function ended(child: Child, isHolding: boolean): Promise<Error> {
+  const how = await child.exited
+  await child.fellSilent
   const { attached, unheld } = child.link.facts()
-  if (isHolding && (unheld !== undefined || !attached))
-    return new CannotOverlap(unheld ?? 'the app is no Node process that takes the preload')
+  if (isHolding && !attached) return new CannotOverlap('the app is no Node process that takes the preload')
+  // Bound by other means than the preload sees: a worker thread, a native module.
+  if (isHolding && child.lastWords.text().includes('EADDRINUSE'))
+    return new CannotOverlap(
+      unheld ?? 'it binds a port that is held by other means than net.Server of its first thread',
+    )
   return refusal('unhealthy', 'exited', `the app ended while it started (${how}); its last lines are in the log`)
 }
 

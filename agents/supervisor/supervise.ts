@@ -50,6 +50,8 @@ export function createSupervision(
   const restarts = createCounter(registry, metrics.appRestartsTotal)
   const rollbacks = createCounter(registry, metrics.rollbacksTotal)
   const swapSeconds = createHistogram(registry, metrics.swapSeconds, [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30])
+  /** What the run before this one left. */
+  const { activation: leftAt, outcome: leftWith, state: leftIn } = verdict.state()
   const stopping = new AbortController()
   let superseded = new AbortController()
   let wanted: Activation | undefined
@@ -127,8 +129,8 @@ export function createSupervision(
       kept = undefined
       const { strategy, ...swapped } = await replace(activation, signal)
       adopt(swapped)
-      await serves(activation)
       measure(strategy, 'ok')
+      await serves(activation)
     } catch (error) {
       if (signal.aborted) {
         kept = child?.activation
@@ -147,15 +149,15 @@ export function createSupervision(
 
   /** The release runs already (it was taken back), or was refused before this process began. */
   async function decided(activation: Activation): Promise<boolean> {
-    const { activation: last, outcome, lastGood, state } = verdict.state()
+    const { lastGood } = verdict.state()
     if (child?.isAlive() && child.activation.digest === activation.digest) {
       await serves(activation)
       return true
     }
-    if (child !== undefined || activation.id !== last || lastGood === null) return false
-    if (outcome === 'fail') await comeBack(activation)
+    if (child !== undefined || activation.id !== leftAt || lastGood === null) return false
+    if (leftWith === 'fail') await comeBack(activation)
     // Killed from outside, as a container out of memory is: what it was starting then is not started again.
-    else if (outcome === 'pending' && state === 'swapping' && lastGood !== activation.digest)
+    else if (leftWith === 'pending' && leftIn !== 'stopping' && lastGood !== activation.digest)
       await refuse(
         activation,
         refusal('unhealthy', 'start', 'the container ended while this release was being started'),
@@ -268,7 +270,10 @@ export function createSupervision(
         retiring.delete(before)
         // A port that the release does not listen on any more must not look as if somebody answered there.
         const listening = child?.link.facts().listening ?? []
-        if (retiring.size === 0) sockets.drop((key) => listening.some((one) => isSame(one, key)))
+        if (retiring.size === 0 && !stopping.signal.aborted) {
+          sockets.drop((key) => listening.some((one) => isSame(one, key)))
+          child?.link.order({ do: 'forget' })
+        }
         if (!stopping.signal.aborted) void verdict.publish({ inUse: inUse() })
       }),
     )
@@ -291,6 +296,7 @@ export function createSupervision(
     // A connection to a held socket is no sign of life: it would wait in the backlog.
     readiness: () =>
       gate.readiness(async () => {
+        if (config.port === 0) return child?.isAlive() === true
         const kind = child?.link.facts().listening.find((one) => one.port === config.port)?.kind ?? 'http'
         return child?.isAlive() === true && (await askApp({ ...config, kind }, probeMs))
       }),

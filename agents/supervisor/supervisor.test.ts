@@ -1,10 +1,10 @@
 // The supervisor as a process, with real apps as its children.
-import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestFromHex } from '@aether/contract/digest'
 import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
-import { appAnswering, createWorkspace } from './test-kit.ts'
+import { appAnswering, createWorkspace, processesBelow } from './test-kit.ts'
 
 await test('runs the release at its real path with its port, digest and commit, and is ready only while it answers', async (t) => {
   const world = await createWorkspace(t)
@@ -252,17 +252,6 @@ await test('a supervisor.json that cannot be read is begun afresh', async (t) =>
   await world.verdict(1, 'ok')
   t.ok(existsSync(join(world.root, 'run', 'supervisor.json')))
 })
-
-/** Ids of the processes whose folder is below `folder`. */
-function processesBelow(folder: string): readonly string[] {
-  return readdirSync('/proc').filter((name) => {
-    try {
-      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(realpathSync(folder))
-    } catch {
-      return false
-    }
-  })
-}
 
 function isAlive(pid: number): boolean {
   try {

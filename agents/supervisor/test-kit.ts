@@ -1,5 +1,14 @@
 // For tests: a workspace whose releases are small apps, and a supervisor over it.
-import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { formatActivation } from '@aether/contract/activation'
@@ -96,4 +105,15 @@ export async function createWorkspace(t: Test, env: Readonly<Record<string, stri
       })
     },
   }
+}
+
+/** Ids of the processes whose folder is below `folder`. */
+export function processesBelow(folder: string): readonly string[] {
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(realpathSync(folder))
+    } catch {
+      return false
+    }
+  })
 }

@@ -5,6 +5,7 @@
 'use strict'
 
 const cluster = require('node:cluster')
+const { closeSync } = require('node:fs')
 const net = require('node:net')
 const { kindOf } = require('./kind.cjs')
 
@@ -31,15 +32,18 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
       return listen.apply(this, args)
     }
     if (cluster.isWorker || Object.keys(cluster.workers ?? {}).length > 0) {
-      control.say({ say: 'unheld', why: 'it uses the cluster module: its workers cannot be drained from outside' })
+      const why = 'it uses the cluster module: its workers cannot be drained from outside'
+      control.say({ say: 'unheld', why, isConflict: held.some((one) => one.port === asked.port) })
       return listen.apply(this, args)
     }
     const entry = held.find((one) => !one.isTaken && isFor(one, asked))
     tracker.track(this)
     this.once('listening', () => report(this, entry ?? asked, entry === undefined))
     if (entry !== undefined) return take(this, entry, asked, args)
-    if (held.some((one) => !one.isTaken && one.port === asked.port))
-      control.say({ say: 'unheld', why: `it listens on port ${asked.port} of another address than the release before` })
+    if (held.some((one) => !one.isTaken && one.port === asked.port)) {
+      const why = `it listens on port ${asked.port} of another address than the release before`
+      control.say({ say: 'unheld', why, isConflict: true })
+    }
     return listen.apply(this, args)
   }
 
@@ -94,7 +98,11 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
       else accept.apply(handle, args)
     }
   }
-  return go
+  /** What nobody took is let go: as long as a descriptor is open here, the port would look as if somebody answered. */
+  function forget() {
+    for (const one of held.splice(0)) if (!one.isTaken) closeSync(one.fd)
+  }
+  return { go, forget }
 }
 
 /** What is asked for, as net reads it; undefined for what is left alone. */
