@@ -61,6 +61,7 @@ export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_REQUIRE_SIGNATURE',
   'AETHER_RUN_DIR',
   'AETHER_SIGNING_KEY',
+  'AETHER_SPARE_MAX_MB',
   'AETHER_START_TIMEOUT_MS',
   'AETHER_STRATEGY',
   'AETHER_SUPERVISED',

@@ -96,6 +96,11 @@ export const metrics = {
     help: 'Starts of the app after it ended by itself.',
     labels: [],
   },
+  spareState: {
+    name: 'aether_spare_state',
+    help: '1 for what the spare process is: off, none, starting or ready; 0 for the others.',
+    labels: ['state'],
+  },
   httpRequestsTotal: {
     name: 'http_requests_total',
     help: 'Requests that control answered; route is the pattern, none where no route was met, status 499 where the client left.',

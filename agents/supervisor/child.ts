@@ -7,14 +7,13 @@ import type { Activation } from '@aether/contract/activation'
 import { hexOf } from '@aether/contract/digest'
 import { isObject } from '@aether/contract/json'
 import { refusal } from '@aether/contract/reasons'
-import type { AppCommand } from './app-command.ts'
 import { type HeldSockets, parseSocketKey } from './held-sockets.ts'
 import { type LastWords, passOn } from './last-words.ts'
 import { createLink, type Link } from './link.ts'
 
-export interface Child {
+/** A process with the preload in it. */
+export interface AppProcess {
   readonly pid: number
-  readonly activation: Activation
   /** Resolves once, with words such as `exit code 1` or `SIGKILL`. */
   readonly exited: Promise<string>
   readonly isAlive: () => boolean
@@ -28,18 +27,25 @@ export interface Child {
   stop(graceMs: number): Promise<void>
 }
 
-export interface StartOptions {
-  readonly command: AppCommand
-  /** Real path of the release: the app's folder. */
-  readonly release: string
-  readonly port: number
+/** The same, running a release. */
+export interface Child extends AppProcess {
   readonly activation: Activation
+}
+
+export interface ProcessOptions {
+  readonly file: string
+  readonly args: readonly string[]
+  readonly cwd: string
+  readonly env: NodeJS.ProcessEnv
   /** What the process may listen on, and where what it binds itself is kept. */
   readonly sockets: HeldSockets
+  readonly port: number
   /** Nothing is accepted before the order `go`. */
   readonly isHolding: boolean
   /** It will be asked on its ready path before that. */
   readonly asksPath: boolean
+  /** It waits for the order `become`. */
+  readonly isSpare: boolean
 }
 
 const preload = fileURLToPath(new URL('preload/preload.cjs', import.meta.url))
@@ -47,12 +53,12 @@ const silenceMs = 100
 const controlFd = 4
 const firstSocketFd = 5
 
-/** Starts the app. Throws ReasonError `unhealthy` where it cannot be started. */
-export async function startChild(options: StartOptions): Promise<Child> {
-  const { command, release, activation, sockets } = options
+/** Throws ReasonError `unhealthy` where it cannot be started. */
+export async function startProcess(options: ProcessOptions): Promise<AppProcess> {
+  const { file, args, cwd, sockets } = options
   const held = sockets.list()
-  const child = spawn(command.file, [...command.args], {
-    cwd: release,
+  const child = spawn(file, [...args], {
+    cwd,
     detached: true,
     stdio: ['ignore', 'inherit', 'pipe', 'ipc', 'pipe', ...held.map(({ fd }) => fd)],
     env: environment(options, held),
@@ -75,14 +81,13 @@ export async function startChild(options: StartOptions): Promise<Child> {
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
     child.on('error', (cause) => {
-      reject(refusal('unhealthy', 'command', `${command.file} cannot be started: ${cause.message}`, { cause }))
+      reject(refusal('unhealthy', 'command', `${file} cannot be started: ${cause.message}`, { cause }))
     })
   })
   const { control, stderr } = pipesOf(child)
   const pid = child.pid ?? 0
   return {
     pid,
-    activation,
     exited,
     isAlive: () => alive,
     link: createLink(control),
@@ -112,22 +117,13 @@ export function appEnvironment(activation: Activation, port: number): NodeJS.Pro
   }
 }
 
-function environment({ command, port, activation, ...options }: StartOptions, held: ReturnType<HeldSockets['list']>) {
-  const env: NodeJS.ProcessEnv = { ...appEnvironment(activation, port), ...command.env }
+function environment(
+  { env, port, isHolding, asksPath, isSpare }: ProcessOptions,
+  held: ReturnType<HeldSockets['list']>,
+) {
   const nodeOptions = env.NODE_OPTIONS ?? null
-  const settings = {
-    controlFd,
-    port,
-    isHolding: options.isHolding,
-    asksPath: options.asksPath,
-    held: held.map(({ port: heldPort, host, ipv6Only }, at) => ({
-      port: heldPort,
-      host,
-      ipv6Only,
-      fd: firstSocketFd + at,
-    })),
-    nodeOptions,
-  }
+  const fds = held.map((one, at) => ({ ...one, fd: firstSocketFd + at }))
+  const settings = { controlFd, port, isHolding, asksPath, isSpare, held: fds, nodeOptions }
   return {
     ...env,
     // Quoted, for a path with spaces; the preload puts both back before the app's code runs.

@@ -17,6 +17,7 @@ export interface SupervisorConfig {
   readonly drainLimitMs: number
   readonly probationMs: number
   readonly cgroupDir: string
+  readonly spareMaxBytes: number
   readonly healthPort: number
   readonly healthHost: string
   readonly logLevel: LogLevel
@@ -97,6 +98,15 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
       '/sys/fs/cgroup',
       "Folder of the container's cgroup, whose memory limit decides whether two processes may stand side by side.",
     ),
+    spareMaxBytes:
+      1024 *
+      1024 *
+      read.integer(
+        'AETHER_SPARE_MAX_MB',
+        32,
+        { min: 0, max: 4096 },
+        'Most memory of its own, in MiB, for a process that is booted and waits for the next release; 0: none.',
+      ),
     healthPort: read.integer(
       'AETHER_HEALTH_PORT',
       19_464,

@@ -17,6 +17,8 @@ export interface Listening extends SocketKey {
 export interface Facts {
   /** The preload runs in it. */
   readonly attached: boolean
+  /** It is booted and waits to become the app. */
+  readonly isSpare: boolean
   readonly listening: readonly Listening[]
   /** Why another process cannot stand beside this one. */
   readonly unheld: string | undefined
@@ -29,6 +31,13 @@ export interface Facts {
 
 export type Order =
   | { readonly do: 'go' | 'forget' | 'lame' }
+  | {
+      readonly do: 'become'
+      readonly cwd: string
+      readonly entry: string
+      readonly args: readonly string[]
+      readonly env: Readonly<Record<string, string>>
+    }
   | { readonly do: 'drain'; readonly quietMs: number; readonly webSocketMs: number }
 
 export interface Link {
@@ -44,6 +53,7 @@ const mostListening = 100
 export function createLink(pipe: Duplex): Link {
   let facts: Facts = {
     attached: false,
+    isSpare: false,
     listening: [],
     unheld: undefined,
     conflict: false,
@@ -59,6 +69,7 @@ export function createLink(pipe: Duplex): Link {
     if (said === undefined) return
     const listening = said.say === 'listening' ? parseListening(said) : undefined
     if (said.say === 'hello') facts = { ...facts, attached: true }
+    else if (said.say === 'spare') facts = { ...facts, isSpare: true }
     else if (said.say === 'went') facts = { ...facts, went: true }
     else if (said.say === 'drained') facts = { ...facts, drained: true }
     else if (said.say === 'draining' && typeof said.inFlight === 'number') facts = { ...facts, inFlight: said.inFlight }

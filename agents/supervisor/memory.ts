@@ -46,7 +46,7 @@ async function readV1(folder: string): Promise<Memory | undefined> {
 }
 
 /** What only this process has: the text of Node and its libraries is shared with the next one. */
-async function ownBytes(pid: number): Promise<number> {
+export async function ownBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0)
 }

@@ -8,12 +8,13 @@ import type { Child } from './child.ts'
 import type { HeldSockets } from './held-sockets.ts'
 import { roomForAnother } from './memory.ts'
 import type { Retire } from './retire.ts'
-import { CannotOverlap, startNew } from './start.ts'
+import { CannotOverlap, type Starter } from './start.ts'
 import type { Swap, SwapConfig } from './strategy.ts'
 
 export function createOverlap(
   recreate: Swap,
   retire: Retire,
+  starter: Starter,
   sockets: HeldSockets,
   config: SwapConfig,
   log: Log,
@@ -21,7 +22,7 @@ export function createOverlap(
   return async (old, activation, signal) => {
     try {
       await mayOverlap(old, sockets, config) // 1
-      const child = await startNew(activation, sockets, config, signal) // 2, 3, 4
+      const child = await starter.beside(activation, signal) // 2, 3, 4
       return { strategy: 'overlap', child, retiring: retire(old) } // 5, 6
     } catch (error) {
       if (!(error instanceof CannotOverlap)) throw error

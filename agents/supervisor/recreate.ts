@@ -4,12 +4,11 @@
 // It promises a clean end, not zero failed requests: between 3 and 5 nobody accepts. Where the socket is held here,
 // connections wait in its backlog meanwhile; else they are refused.
 import type { Gate } from './drain.ts'
-import type { HeldSockets } from './held-sockets.ts'
 import type { Retire } from './retire.ts'
-import { startAlone } from './start.ts'
+import type { Starter } from './start.ts'
 import type { Swap, SwapConfig } from './strategy.ts'
 
-export function createRecreate(gate: Gate, retire: Retire, sockets: HeldSockets, config: SwapConfig): Swap {
+export function createRecreate(gate: Gate, retire: Retire, starter: Starter, config: SwapConfig): Swap {
   return async (old, activation, signal) => {
     gate.close('the app is being replaced') // 1
     // An aborted signal shortens the drain; the stop itself is always finished.
@@ -17,7 +16,7 @@ export function createRecreate(gate: Gate, retire: Retire, sockets: HeldSockets,
     await retire(old, signal) // 3
     return {
       strategy: 'recreate',
-      child: await startAlone(activation, sockets, config, signal), // 4, 5
+      child: await starter.alone(activation, signal), // 4, 5
       retiring: undefined,
     }
   }

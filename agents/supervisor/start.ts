@@ -4,12 +4,13 @@ import type { Activation } from '@aether/contract/activation'
 import { type ReasonError, refusal } from '@aether/contract/reasons'
 import { resolveAppCommand } from './app-command.ts'
 import { askApp } from './ask-app.ts'
-import { appEnvironment, type Child, startChild } from './child.ts'
+import { appEnvironment, type Child, startProcess } from './child.ts'
 import type { SupervisorConfig } from './config.ts'
 import { releasePath } from './follow.ts'
 import type { HeldSockets } from './held-sockets.ts'
 import { runHook } from './hook.ts'
 import { withWords } from './last-words.ts'
+import type { Spare } from './spare.ts'
 
 export type StartConfig = Pick<
   SupervisorConfig,
@@ -24,54 +25,67 @@ export class CannotOverlap extends Error {
   override readonly name = 'CannotOverlap'
 }
 
-/**
- * Starts the release, waits until it proved itself, and lets it accept. Throws ReasonError `unhealthy`, CannotOverlap, or
- * what `signal` aborts with; then the new process is gone.
- */
-export async function startNew(
-  activation: Activation,
-  sockets: HeldSockets,
-  config: StartConfig,
-  signal: AbortSignal,
-  isAlone = false,
-): Promise<Child> {
-  const release = await pathOf(activation, config)
-  const command = await resolveAppCommand(release, config.appCommand)
-  signal.throwIfAborted()
-  const { port, readyPath } = config
-  const isHolding = sockets.has(port)
-  const asksPath = readyPath !== undefined
-  const child = await startChild({ command, release, port, activation, sockets, isHolding, asksPath })
-  try {
-    await becomesReady(child, { isHolding, isAlone }, config, signal)
-    if (isHolding) await go(child, config, signal)
-    return child
-  } catch (error) {
-    await child.stop(config.graceMs)
-    await child.fellSilent
-    throw error instanceof Error ? withWords(error, child.lastWords) : error
+export interface Starter {
+  /** Runs the release's own hook; what it throws is runHook's. */
+  prepare(activation: Activation, signal: AbortSignal): Promise<void>
+  /**
+   * Starts the release, waits until it proved itself, and lets it accept. Throws ReasonError `unhealthy`, CannotOverlap, or
+   * what `signal` aborts with; then the new process is gone.
+   */
+  beside(activation: Activation, signal: AbortSignal): Promise<Child>
+  /** The same where no other process stands beside it: what kept it from taking the held sockets is dropped. */
+  alone(activation: Activation, signal: AbortSignal): Promise<Child>
+}
+
+export function createStarter(sockets: HeldSockets, spare: Spare, config: StartConfig): Starter {
+  const { port, readyPath, graceMs } = config
+
+  async function start(activation: Activation, signal: AbortSignal, isAlone: boolean): Promise<Child> {
+    const release = await pathOf(activation, config)
+    const command = await resolveAppCommand(release, config.appCommand)
+    signal.throwIfAborted()
+    const isHolding = sockets.has(port)
+    const child = spare.take(command, release, activation) ?? {
+      ...(await startProcess({
+        file: command.file,
+        args: command.args,
+        cwd: release,
+        env: { ...appEnvironment(activation, port), ...command.env },
+        sockets,
+        port,
+        isHolding,
+        asksPath: readyPath !== undefined,
+        isSpare: false,
+      })),
+      activation,
+    }
+    try {
+      await becomesReady(child, { isHolding, isAlone }, config, signal)
+      if (isHolding) await go(child, config, signal)
+      return child
+    } catch (error) {
+      await child.stop(graceMs)
+      await child.fellSilent
+      throw error instanceof Error ? withWords(error, child.lastWords) : error
+    }
   }
-}
 
-/** Runs the release's own hook; what it throws is runHook's. */
-export async function prepareRelease(activation: Activation, config: StartConfig, signal: AbortSignal): Promise<void> {
-  const release = await pathOf(activation, config)
-  await runHook(release, appEnvironment(activation, config.port), config.startTimeoutMs, signal)
-}
-
-/** The same where no other process stands beside it: what kept it from taking the held sockets is dropped. */
-export async function startAlone(
-  activation: Activation,
-  sockets: HeldSockets,
-  config: StartConfig,
-  signal: AbortSignal,
-): Promise<Child> {
-  try {
-    return await startNew(activation, sockets, config, signal, true)
-  } catch (error) {
-    if (!(error instanceof CannotOverlap)) throw error
-    sockets.drop(() => false)
-    return startNew(activation, sockets, config, signal, true)
+  return {
+    async prepare(activation, signal) {
+      const release = await pathOf(activation, config)
+      await runHook(release, appEnvironment(activation, port), config.startTimeoutMs, signal)
+    },
+    beside: (activation, signal) => start(activation, signal, false),
+    async alone(activation, signal) {
+      try {
+        return await start(activation, signal, true)
+      } catch (error) {
+        if (!(error instanceof CannotOverlap)) throw error
+        sockets.drop(() => false)
+        spare.renew()
+        return start(activation, signal, true)
+      }
+    },
   }
 }
 

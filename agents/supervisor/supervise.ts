@@ -20,7 +20,8 @@ import { createProbation } from './probation.ts'
 import { createRecreate } from './recreate.ts'
 import { createBackoff } from './restart-backoff.ts'
 import { createRetire } from './retire.ts'
-import { prepareRelease, startAlone } from './start.ts'
+import { createSpare } from './spare.ts'
+import { createStarter } from './start.ts'
 import type { Swapped } from './strategy.ts'
 import type { VerdictFile } from './verdict-file.ts'
 
@@ -43,8 +44,10 @@ export function createSupervision(
   const gate = createGate()
   const sockets = createHeldSockets()
   const retire = createRetire(config, log, registry)
-  const recreate = createRecreate(gate, retire, sockets, config)
-  const swap = config.strategy === 'overlap' ? createOverlap(recreate, retire, sockets, config, log) : recreate
+  const spare = createSpare(sockets, config, log, registry)
+  const starter = createStarter(sockets, spare, config)
+  const recreate = createRecreate(gate, retire, starter, config)
+  const swap = config.strategy === 'overlap' ? createOverlap(recreate, retire, starter, sockets, config, log) : recreate
   const probation = createProbation(config.probationMs)
   const backoff = createBackoff()
   const restarts = createCounter(registry, metrics.appRestartsTotal)
@@ -79,7 +82,7 @@ export function createSupervision(
   /** Also out of a swap: what was being started is gone by then. */
   async function end(): Promise<void> {
     kept = undefined
-    const all = [...retiring.values()]
+    const all = [spare.stop(), ...retiring.values()]
     if (child !== undefined) {
       await verdict.publish({ state: 'stopping' })
       if (child.isAlive()) {
@@ -125,7 +128,7 @@ export function createSupervision(
     const measure = (strategy: string, outcome: 'ok' | 'fail') =>
       swapSeconds.observe({ strategy, outcome }, (performance.now() - began) / 1000)
     try {
-      if (!servedBefore) await prepareRelease(activation, config, signal)
+      if (!servedBefore) await starter.prepare(activation, signal)
       kept = undefined
       const { strategy, ...swapped } = await replace(activation, signal)
       adopt(swapped)
@@ -143,7 +146,7 @@ export function createSupervision(
 
   async function replace(activation: Activation, signal: AbortSignal): Promise<Swapped> {
     if (child !== undefined) return swap(child, activation, signal)
-    const started = await startAlone(activation, sockets, config, signal)
+    const started = await starter.alone(activation, signal)
     return { strategy: config.strategy, child: started, retiring: undefined }
   }
 
@@ -230,7 +233,7 @@ export function createSupervision(
     backoff.begin()
     const signal = AbortSignal.any([superseded.signal, stopping.signal])
     try {
-      adopt({ child: await startAlone(activation, sockets, config, signal), retiring: undefined })
+      adopt({ child: await starter.alone(activation, signal), retiring: undefined })
       gate.open()
       const { digest } = activation
       await verdict.publish({ digest, state: 'serving', lastGood: digest, inUse: inUse() })
@@ -249,6 +252,7 @@ export function createSupervision(
     child = started
     kept = started.activation
     backoff.started()
+    spare.renew(started.pid)
     if (before !== undefined && swapped.retiring !== undefined) watchRetiring(before, swapped.retiring)
     void started.exited.then((how) => {
       if (child !== started || kept === undefined || stopping.signal.aborted) return
@@ -273,6 +277,7 @@ export function createSupervision(
         if (retiring.size === 0 && !stopping.signal.aborted) {
           sockets.drop((key) => listening.some((one) => isSame(one, key)))
           child?.link.order({ do: 'forget' })
+          spare.renew(child?.pid)
         }
         if (!stopping.signal.aborted) void verdict.publish({ inUse: inUse() })
       }),

@@ -3,6 +3,8 @@
 // The listening handles are closed below the server objects: an app that calls server.close() later finds them open.
 'use strict'
 
+const { handleOf } = require('./handle.cjs')
+
 /** RFC 6455, 5.5.1 and 7.4.1: close, two bytes of payload, 1001 going away. */
 const goingAway = Buffer.from([0x88, 0x02, 0x03, 0xe9])
 const lookMs = 50
@@ -53,8 +55,8 @@ exports.createDrain = (tracker, control) => {
     }
     function isQuiet(socket) {
       const bytes = socket.bytesRead + socket.bytesWritten
-      const last = seen.get(socket)
-      if (last?.bytes === bytes) return performance.now() - last.at >= quietMs
+      const before = seen.get(socket)
+      if (before?.bytes === bytes) return performance.now() - before.at >= quietMs
       seen.set(socket, { bytes, at: performance.now() })
       return false
     }
@@ -67,7 +69,7 @@ function last(answer) {
 }
 
 function stopAccepting(server) {
-  const handle = server._handle
+  const handle = handleOf(server)
   if (!handle) return
   const address = {}
   handle.getsockname?.(address)

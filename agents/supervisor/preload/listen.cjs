@@ -7,6 +7,7 @@
 const cluster = require('node:cluster')
 const { closeSync } = require('node:fs')
 const net = require('node:net')
+const { handleOf } = require('./handle.cjs')
 const { kindOf } = require('./kind.cjs')
 
 exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker, control) => {
@@ -52,12 +53,12 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
     // A socket object carries the descriptor into listen(handle); it is never read.
     // A socket object carries the descriptor into listen(handle). Said not to be readable, it is never read either.
     const carrier = new net.Socket({ fd: entry.fd, readable: false, writable: false })
-    const handle = carrier._handle
+    const handle = handleOf(carrier)
     const start = handle.listen
     handle.listen = (backlog) => {
       if (!holding) return start.call(handle, backlog)
       waiting.push(() => {
-        if (server._handle === handle) start.call(handle, backlog)
+        if (handleOf(server) === handle) start.call(handle, backlog)
       })
       return 0
     }
@@ -69,7 +70,7 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
 
   function report(server, asked, isNew) {
     const { port, host, ipv6Only } = asked
-    const handle = server._handle
+    const handle = handleOf(server)
     if (isNew) {
       if (holding) park(handle)
       const key = { aether: 'socket', port, host, ipv6Only }
@@ -80,8 +81,12 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
       else send(key, handle, undefined, failed)
     }
     const listening = { say: 'listening', port, host, ipv6Only, kind: kindOf(server) }
-    if (!holding || !asksPath || port !== mainPort) return control.say(listening)
-    // The question whether it is ready comes in by a door of its own, while the shared one is still closed.
+    if (holding && asksPath && port === mainPort) openDoor(server, listening)
+    else control.say(listening)
+  }
+
+  /** The question whether it is ready comes in by a door of its own, while the shared one is still closed. */
+  function openDoor(server, listening) {
     const door = net.createServer({ allowHalfOpen: true }, (socket) => server.emit('connection', socket))
     door.on('error', () => control.say(listening))
     door.listen(0, '127.0.0.1', () => {
@@ -109,7 +114,7 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
 function readArguments(args) {
   const first = args[0]
   const options = typeof first === 'object' && first !== null ? first : undefined
-  if (options !== undefined && (options._handle || options.handle || typeof options.fd === 'number')) return undefined
+  if (options !== undefined && (handleOf(options) || options.handle || typeof options.fd === 'number')) return undefined
   const port = toPort(options === undefined ? first : options.port)
   const path = options === undefined ? first : options.path
   if (port === undefined) return typeof path === 'string' && Number.isNaN(Number(path)) ? { path } : undefined

@@ -23,5 +23,6 @@ if (isMainThread && text !== undefined) {
   control.on('forget', forget)
   control.on('lame', drain.lame)
   control.on('drain', drain.begin)
+  if (settings.isSpare) require('./spare.cjs').installSpare(control)
   control.say({ say: 'hello', node: process.version })
 }

@@ -1,0 +1,1 @@
+// The file a spare process is started with: everything is in the preload.
