@@ -119,7 +119,8 @@ await test('a release that crashes before it is ready never answers, though it l
 await test('A, B and A again in quick succession end on A, with one process and nothing refused', async (t) => {
   const world = await createWorkspace(t)
   world.start()
-  const slow = (version: string) => `await new Promise((resolve) => setTimeout(resolve, 1000))\n${appAnswering(version)}`
+  const slow = (version: string) =>
+    `await new Promise((resolve) => setTimeout(resolve, 1000))\n${appAnswering(version)}`
   const [a, b] = [world.release('a', slow('one')), world.release('b', slow('two'))]
   await world.verdict(world.activate(a), 'ok')
   const load = startLoad(`http://127.0.0.1:${world.port}/`)

@@ -115,7 +115,8 @@ export function createSupervision(
     if (await decided(activation)) return
     const signal = AbortSignal.any([superseded.signal, stopping.signal])
     const servedBefore = verdict.state().activation === activation.id && verdict.state().outcome === 'ok'
-    await verdict.publish({
+    // Written while the new process starts: what comes later is written after it.
+    void verdict.publish({
       activation: activation.id,
       state: child === undefined ? 'starting' : 'swapping',
       outcome: 'pending',
