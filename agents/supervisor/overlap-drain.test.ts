@@ -1,15 +1,12 @@
 // What is under way when one process gives way to the next: it is finished by the one that began it.
-import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 import { ask } from './test-client.ts'
-import { createWorkspace } from './test-kit.ts'
+import { certificate, createWorkspace } from './test-kit.ts'
 
 /** `/slow` answers after 600 ms, `/stream` sends an event each 100 ms, a POST answers with the length of what came. */
 const app = (version: string) => `import { createServer } from 'node:http'
@@ -103,17 +100,7 @@ await test('a WebSocket is sent a close frame', async (t) => {
 })
 
 await test('HTTP/2 over TLS is told GOAWAY, its streams are finished, and the next session meets the new process', async (t) => {
-  const files = t.testdir({})
-  execFileSync(
-    'openssl',
-    [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-      ...['-subj', '/CN=localhost', '-keyout', join(files, 'key.pem'), '-out', join(files, 'cert.pem')],
-    ],
-    { stdio: 'ignore' },
-  )
-  const read = (name: string) => JSON.stringify(readFileSync(join(files, name), 'utf8'))
-  const pair = `{ key: ${read('key.pem')}, cert: ${read('cert.pem')}, allowHTTP1: true }`
+  const pair = `{ ${certificate(t.testdir({}))}, allowHTTP1: true }`
   const secure = (version: string) => `import { createSecureServer } from 'node:http2'
 createSecureServer(${pair}, (request, response) => setTimeout(() => response.end('${version}'), request.url === '/slow' ? 600 : 0))
   .listen(process.env.PORT)

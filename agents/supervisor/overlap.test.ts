@@ -1,14 +1,13 @@
 // The strategy overlap, with real apps under strict clients.
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
 import { eventually, freePort } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 import { startLoad } from './test-client.ts'
-import { appAnswering, createWorkspace } from './test-kit.ts'
+import { appAnswering, certificate, createWorkspace } from './test-kit.ts'
 
 const swaps = 12
-const letters = 'abcdef'
+const letters = ['a', 'b', 'c', 'd', 'e', 'f']
 
 /** Moves through the releases under load; answers the client. */
 async function swapUnderLoad(
@@ -19,7 +18,7 @@ async function swapUnderLoad(
   manifest?: object,
   files?: Readonly<Record<string, string>>,
 ) {
-  const digests = [...letters].map((letter) => world.release(letter, app(letter), manifest, files))
+  const digests = letters.map((letter) => world.release(letter, app(letter), manifest, files))
   const activate = async (at: number) => {
     const digest = digests[at % digests.length]
     if (digest === undefined) throw new Error('no release')
@@ -76,19 +75,11 @@ await test('nor over TLS, on a port beside a plain one', async (t) => {
   const second = await freePort()
   const world = await createWorkspace(t, { SECOND: String(second), AETHER_READY_PATH: '/' })
   world.start()
-  execFileSync(
-    'openssl',
-    [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-      ...['-subj', '/CN=localhost', '-keyout', join(world.root, 'key.pem'), '-out', join(world.root, 'cert.pem')],
-    ],
-    { stdio: 'ignore' },
-  )
-  const read = (name: string) => JSON.stringify(readFileSync(join(world.root, name), 'utf8'))
+  const pair = certificate(world.root)
   const app = (version: string) => `import { createServer } from 'node:https'
 import { createServer as createPlain } from 'node:http'
 const answer = (request, response) => response.end(JSON.stringify({ version: '${version}' }))
-createServer({ key: ${read('key.pem')}, cert: ${read('cert.pem')} }, answer).listen(Number(process.env.PORT), '127.0.0.1')
+createServer({ ${pair} }, answer).listen(Number(process.env.PORT), '127.0.0.1')
 createPlain(answer).listen(process.env.SECOND)
 `
   const plain = startLoadLater(`http://127.0.0.1:${second}/`)

@@ -1,4 +1,5 @@
 // For tests: a workspace whose releases are small apps, and a supervisor over it.
+import { execFileSync } from 'node:child_process'
 import {
   mkdirSync,
   readdirSync,
@@ -116,4 +117,12 @@ export function processesBelow(folder: string): readonly string[] {
       return false
     }
   })
+}
+
+/** Options of a TLS server, as source text: a key and a certificate of its own, made in `folder`. */
+export function certificate(folder: string): string {
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const kind = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost'
+  execFileSync('openssl', [...kind.split(' '), '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  return `key: ${JSON.stringify(readFileSync(key, 'utf8'))}, cert: ${JSON.stringify(readFileSync(cert, 'utf8'))}`
 }
