@@ -155,6 +155,7 @@ await test('killed in the middle of a swap, it comes back on the last good relea
   const bad = world.release('b', 'setInterval(() => {}, 1000)')
   world.activate(bad)
   await eventually('the second process', () => processesBelow(world.workspace).length === 2)
+  await eventually('its record', () => world.state().activation === 2)
   // As when the container is out of memory: all of it at once.
   first.kill('SIGKILL')
   for (const pid of processesBelow(world.workspace)) process.kill(Number(pid), 'SIGKILL')

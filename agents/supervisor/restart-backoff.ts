@@ -7,7 +7,7 @@ export interface Backoff {
   leftMs(): number
   /** The planned start is being made. */
   begin(): void
-  /** It runs. */
+  /** It runs: what was planned is not due any more. */
   started(): void
 }
 
@@ -33,6 +33,7 @@ export function createBackoff(): Backoff {
       at = undefined
     },
     started() {
+      at = undefined
       startedAt = performance.now()
     },
   }

@@ -20,10 +20,11 @@ import { createProbation } from './probation.ts'
 import { createRecreate } from './recreate.ts'
 import { createBackoff } from './restart-backoff.ts'
 import { createRetire } from './retire.ts'
+import { createRetirees } from './retirees.ts'
 import { createSpare } from './spare.ts'
 import { createStarter } from './start.ts'
 import type { Swapped } from './strategy.ts'
-import type { VerdictFile } from './verdict-file.ts'
+import { noFault, type VerdictFile } from './verdict-file.ts'
 
 export interface Supervision extends Part {
   /** The latest activation; one that comes while another is being started takes its place. */
@@ -50,6 +51,7 @@ export function createSupervision(
   const swap = config.strategy === 'overlap' ? createOverlap(recreate, retire, starter, sockets, config, log) : recreate
   const probation = createProbation(config.probationMs)
   const backoff = createBackoff()
+  const retirees = createRetirees()
   const restarts = createCounter(registry, metrics.appRestartsTotal)
   const rollbacks = createCounter(registry, metrics.rollbacksTotal)
   const swapSeconds = createHistogram(registry, metrics.swapSeconds, [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30])
@@ -64,7 +66,6 @@ export function createSupervision(
   let kept: Activation | undefined
   /** What is to serve instead of a release that ends again and again. */
   let takenBackTo: Digest | undefined
-  const retiring = new Map<Child, Promise<void>>()
   let wake = () => {}
   let running: Promise<void> | undefined
 
@@ -82,7 +83,7 @@ export function createSupervision(
   /** Also out of a swap: what was being started is gone by then. */
   async function end(): Promise<void> {
     kept = undefined
-    const all = [spare.stop(), ...retiring.values()]
+    const all = [spare.stop(), retirees.allEnded()]
     if (child !== undefined) {
       await verdict.publish({ state: 'stopping' })
       if (child.isAlive()) {
@@ -120,10 +121,7 @@ export function createSupervision(
       activation: activation.id,
       state: child === undefined ? 'starting' : 'swapping',
       outcome: 'pending',
-      reason: null,
-      detail: null,
-      message: null,
-      output: null,
+      ...noFault,
       inUse: inUse(activation.digest),
     })
     const measure = (strategy: string, outcome: 'ok' | 'fail') =>
@@ -180,10 +178,7 @@ export function createSupervision(
       digest,
       state: 'serving',
       outcome: 'ok',
-      reason: null,
-      detail: null,
-      message: null,
-      output: null,
+      ...noFault,
       lastGood: digest,
       refused: refused.filter((one) => one !== digest),
       inUse: inUse(),
@@ -243,6 +238,7 @@ export function createSupervision(
       if (signal.aborted) return
       const output = lastWordsOf(toReasonError(error))
       log.error({ digest: activation.digest, output, err: error }, 'the release did not start; it is tried again')
+      takenBackTo = probation.ended(activation.digest)
       backoff.plan()
     }
   }
@@ -254,7 +250,7 @@ export function createSupervision(
     kept = started.activation
     backoff.started()
     spare.renew(started.pid)
-    if (before !== undefined && swapped.retiring !== undefined) watchRetiring(before, swapped.retiring)
+    if (before !== undefined && swapped.retiring !== undefined) retirees.add(before, swapped.retiring, oneRetired)
     void started.exited.then((how) => {
       if (child !== started || kept === undefined || stopping.signal.aborted) return
       gate.close(`the app ended (${how})`)
@@ -268,26 +264,21 @@ export function createSupervision(
     })
   }
 
-  function watchRetiring(before: Child, ended: Promise<void>): void {
-    retiring.set(
-      before,
-      ended.finally(() => {
-        retiring.delete(before)
-        // A port that the release does not listen on any more must not look as if somebody answered there.
-        const listening = child?.link.facts().listening ?? []
-        if (retiring.size === 0 && !stopping.signal.aborted) {
-          sockets.drop((key) => listening.some((one) => isSame(one, key)))
-          child?.link.order({ do: 'forget' })
-          spare.renew(child?.pid)
-        }
-        if (!stopping.signal.aborted) void verdict.publish({ inUse: inUse() })
-      }),
-    )
+  function oneRetired(isLast: boolean): void {
+    if (stopping.signal.aborted) return
+    if (isLast) {
+      // A port that the release does not listen on any more must not look as if somebody answered there.
+      const listening = child?.link.facts().listening ?? []
+      sockets.drop((key) => listening.some((one) => isSame(one, key)))
+      child?.link.order({ do: 'forget' })
+      spare.renew(child?.pid)
+    }
+    void verdict.publish({ inUse: inUse() })
   }
 
   function inUse(...more: readonly Digest[]): readonly Digest[] {
-    const living = [child, ...retiring.keys()].flatMap((one) => (one?.isAlive() ? [one.activation.digest] : []))
-    return [...new Set([...living, ...more])]
+    const serving = child?.isAlive() ? [child.activation.digest] : []
+    return [...new Set([...serving, ...retirees.digests(), ...more])]
   }
 
   return {

@@ -14,6 +14,9 @@ export interface VerdictFile {
   publish(changes: Partial<SupervisorState>): Promise<void>
 }
 
+/** Of an activation that was not refused. */
+export const noFault = { reason: null, detail: null, message: null, output: null } as const
+
 const mostRefused = 10
 
 export async function openVerdictFile(runDir: string, log: Log): Promise<VerdictFile> {
@@ -23,10 +26,7 @@ export async function openVerdictFile(runDir: string, log: Log): Promise<Verdict
     digest: null,
     state: 'waiting',
     outcome: 'pending',
-    reason: null,
-    detail: null,
-    message: null,
-    output: null,
+    ...noFault,
     lastGood: null,
     refused: [],
     inUse: [],
