@@ -99,6 +99,38 @@ await test('a WebSocket is sent a close frame', async (t) => {
   await eventually('the end of the old one', () => notes().length === 1)
 })
 
+await test('clients of the package ws are told 1001 and meet the new process when they come back', async (t) => {
+  const source = (version: string) => `import { createServer } from 'node:http'
+import { appendFileSync } from 'node:fs'
+import { WebSocketServer } from 'ws'
+const server = createServer((request, response) => response.end('${version}'))
+new WebSocketServer({ server }).on('connection', (socket) => {
+  socket.send('hello from ${version}')
+  socket.on('close', (code) => appendFileSync(process.env.NOTES, 'closed ' + code + '\\n'))
+})
+server.listen(process.env.PORT)
+`
+  const { port, swap, notes } = await twoReleases(t, {}, source)
+  const open = () => {
+    const seen: string[] = []
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/`)
+    socket.addEventListener('message', ({ data }) => seen.push(String(data)))
+    socket.addEventListener('close', ({ code, wasClean }) => seen.push(`${code} ${wasClean}`))
+    return { seen, close: () => socket.close() }
+  }
+  const first = open()
+  await eventually('the greeting', () => first.seen.length === 1)
+  await swap()
+  await eventually('the end', () => first.seen.length === 2)
+  t.same(first.seen, ['hello from one', '1001 true'])
+  const second = open()
+  await eventually('the greeting', () => second.seen.length === 1)
+  t.same(second.seen, ['hello from two'])
+  await eventually("the server's own end of it", () => notes().length === 1)
+  t.same(notes(), ['closed 1001'])
+  second.close()
+})
+
 await test('HTTP/2 over TLS is told GOAWAY, its streams are finished, and the next session meets the new process', async (t) => {
   const pair = `{ ${certificate(t.testdir({}))}, allowHTTP1: true }`
   const secure = (version: string) => `import { createSecureServer } from 'node:http2'

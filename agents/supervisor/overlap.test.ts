@@ -92,6 +92,24 @@ createPlain(answer).listen(process.env.SECOND)
   t.ok(load.answered() > 100, `${load.answered()} answered on the second port`)
 })
 
+await test('nor of a Fastify app that closes itself on SIGTERM', async (t) => {
+  const world = await createWorkspace(t, { AETHER_READY_PATH: '/' })
+  world.start()
+  const app = (version: string) => `import Fastify from 'fastify'
+import { appendFileSync } from 'node:fs'
+const app = Fastify()
+app.get('/', async () => ({ version: '${version}' }))
+await app.listen({ port: Number(process.env.PORT), host: '0.0.0.0' })
+process.on('SIGTERM', () => app.close().then(() => {
+  appendFileSync(process.env.NOTES, 'closed\\n')
+  process.exit(0)
+}))
+`
+  await swapUnderLoad(t, world, `http://127.0.0.1:${world.port}/`, app)
+  await eventually('the ends of all before', () => world.notes().length === swaps)
+  t.same(new Set(world.notes()), new Set(['closed']))
+})
+
 await test('nor of an app on an older Node of its own, started by a script', async (t) => {
   const other = '/usr/bin/node'
   const version = existsSync(other) ? execFileSync('env', ['-i', other, '--version'], { encoding: 'utf8' }).trim() : ''
