@@ -23,12 +23,15 @@ export interface HeldSockets {
   drop(isKept: (key: SocketKey) => boolean): void
 }
 
+/** An app with more ports than this is replaced one process at a time. */
+const mostHeld = 64
+
 export function createHeldSockets(): HeldSockets {
   let held: readonly { readonly key: SocketKey; readonly handle: Handle }[] = []
   return {
     take(key, handle) {
       if (!isHandle(handle)) return
-      if (held.some((one) => isSame(one.key, key))) handle.close()
+      if (held.length >= mostHeld || held.some((one) => isSame(one.key, key))) handle.close()
       else held = [...held, { key, handle }]
     },
     list: () => held.map(({ key, handle }) => ({ ...key, fd: handle.fd })),

@@ -1,5 +1,5 @@
 // What is under way when one process gives way to the next: it is finished by the one that began it.
-import { type IncomingMessage, request } from 'node:http'
+import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -36,11 +36,12 @@ server.listen(process.env.PORT)
 /** The first release serves, the second is there. */
 async function twoReleases(t: Test, env: Readonly<Record<string, string>> = {}, source = app) {
   const world = await createWorkspace(t, env)
-  world.start()
+  const supervisor = world.start()
   const [one, two] = [world.release('a', source('one')), world.release('b', source('two'))]
   await world.verdict(world.activate(one), 'ok')
   return {
     ...world,
+    supervisor,
     url: `http://127.0.0.1:${world.port}`,
     swap: () => world.verdict(world.activate(two), 'ok'),
   }
@@ -71,6 +72,39 @@ await test('slow answers, uploads and event streams in flight are finished by th
   await eventually('the end of the old one', () => notes().length === 1)
   t.match(await metrics(), /aether_drain_requests_sum 3\n/)
   t.match(await metrics(), /aether_drain_timeouts_total 0\n/)
+})
+
+await test('an app that says keep-alive itself loses its connections to the next process all the same', async (t) => {
+  const source = (version: string) => `import { createServer } from 'node:http'
+createServer((request, response) => {
+  if (request.url === '/head') response.writeHead(200, { Connection: 'keep-alive' })
+  else response.setHeader('connection', 'keep-alive')
+  response.end('${version}')
+}).listen(process.env.PORT)
+`
+  const { url, swap } = await twoReleases(t, {}, source)
+  for (const path of ['/head', '/set']) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    t.teardown(() => agent.destroy())
+    const answers = path === '/head' ? ['one', 'one', 'two'] : ['two', 'two', 'two']
+    t.equal(await ask(url + path, agent), answers[0])
+    if (path === '/head') await swap()
+    t.equal(await ask(url + path, agent), answers[1], 'the last one on the connection that was open')
+    t.equal(await ask(url + path, agent), answers[2])
+  }
+})
+
+await test('at the end of the pod, what is under way is finished before SIGTERM', async (t) => {
+  const { url, notes, supervisor } = await twoReleases(t, { AETHER_DRAIN_MAX_MS: '100' })
+  const slow = ask(`${url}/slow`)
+  const stream = ask(`${url}/stream`)
+  await sleep(50)
+  supervisor.kill('SIGTERM')
+  t.equal(await ask(url), 'one', 'it answers until the load balancers know')
+  t.equal(await slow, 'slow one')
+  t.match(await stream, /end one/)
+  t.equal(await supervisor.exited, 0)
+  t.same(notes(), ['term one'])
 })
 
 await test('a stream that goes on for longer than the limit is cut there', async (t) => {

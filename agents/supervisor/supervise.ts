@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Activation } from '@aether/contract/activation'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import { metrics } from '@aether/contract/metric-names'
-import { isDetailOf, type ReasonError, refusal, toReasonError } from '@aether/contract/reasons'
+import { type ReasonError, refusal, toReasonError } from '@aether/contract/reasons'
 import type { Readiness } from '@aether/runtime/health'
 import type { Log } from '@aether/runtime/log'
 import { createCounter, createHistogram, type Registry } from '@aether/runtime/metrics'
@@ -17,6 +17,7 @@ import { createHeldSockets, isSame } from './held-sockets.ts'
 import { lastWordsOf, withWords } from './last-words.ts'
 import { createOverlap } from './overlap.ts'
 import { createProbation } from './probation.ts'
+import { isRefused, nowServes, servesAgain, takenUp } from './records.ts'
 import { createRecreate } from './recreate.ts'
 import { createBackoff } from './restart-backoff.ts'
 import { createRetire } from './retire.ts'
@@ -24,7 +25,7 @@ import { createRetirees } from './retirees.ts'
 import { createSpare } from './spare.ts'
 import { createStarter } from './start.ts'
 import type { Swapped } from './strategy.ts'
-import { noFault, type VerdictFile } from './verdict-file.ts'
+import type { VerdictFile } from './verdict-file.ts'
 
 export interface Supervision extends Part {
   /** The latest activation; one that comes while another is being started takes its place. */
@@ -117,13 +118,7 @@ export function createSupervision(
     const signal = AbortSignal.any([superseded.signal, stopping.signal])
     const servedBefore = verdict.state().activation === activation.id && verdict.state().outcome === 'ok'
     // Written while the new process starts: what comes later is written after it.
-    void verdict.publish({
-      activation: activation.id,
-      state: child === undefined ? 'starting' : 'swapping',
-      outcome: 'pending',
-      ...noFault,
-      inUse: inUse(activation.digest),
-    })
+    void verdict.publish({ ...takenUp(activation, child === undefined), inUse: inUse(activation.digest) })
     const measure = (strategy: string, outcome: 'ok' | 'fail') =>
       swapSeconds.observe({ strategy, outcome }, (performance.now() - began) / 1000)
     try {
@@ -173,16 +168,7 @@ export function createSupervision(
     gate.open()
     const { lastGood, refused } = verdict.state()
     probation.begin(lastGood, digest)
-    await verdict.publish({
-      activation: activation.id,
-      digest,
-      state: 'serving',
-      outcome: 'ok',
-      ...noFault,
-      lastGood: digest,
-      refused: refused.filter((one) => one !== digest),
-      inUse: inUse(),
-    })
+    await verdict.publish({ ...nowServes(activation, refused), inUse: inUse() })
     log.info({ activation: activation.id, digest, pid: child?.pid }, `release ${hexOf(digest).slice(0, 12)} serves`)
   }
 
@@ -192,20 +178,10 @@ export function createSupervision(
     const output = lastWordsOf(error)
     log.error({ activation: activation.id, digest, reason, detail, output, err: error }, message)
     rollbacks.inc({ reason: detail })
-    const isServing = child?.isAlive() === true
-    await verdict.publish({
-      activation: activation.id,
-      digest: isServing && child !== undefined ? child.activation.digest : digest,
-      state: isServing ? 'serving' : 'down',
-      outcome: 'fail',
-      reason: 'unhealthy',
-      detail: isDetailOf('unhealthy', detail) ? detail : null,
-      message,
-      output,
-      refused: [...verdict.state().refused.filter((one) => one !== digest), digest],
-      inUse: inUse(),
-    })
-    if (isServing) kept = child?.activation
+    const serving = child?.isAlive() ? child.activation : undefined
+    const record = isRefused(activation, error, output, verdict.state().refused, serving?.digest)
+    await verdict.publish({ ...record, inUse: inUse() })
+    if (serving !== undefined) kept = serving
     else await comeBack(activation)
   }
 
@@ -231,9 +207,8 @@ export function createSupervision(
     try {
       adopt({ child: await starter.alone(activation, signal), retiring: undefined })
       gate.open()
-      const { digest } = activation
-      await verdict.publish({ digest, state: 'serving', lastGood: digest, inUse: inUse() })
-      log.info({ digest, pid: child?.pid }, 'the release serves again')
+      await verdict.publish({ ...servesAgain(activation), inUse: inUse() })
+      log.info({ digest: activation.digest, pid: child?.pid }, 'the release serves again')
     } catch (error) {
       if (signal.aborted) return
       const output = lastWordsOf(toReasonError(error))

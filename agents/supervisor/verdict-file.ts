@@ -14,9 +14,6 @@ export interface VerdictFile {
   publish(changes: Partial<SupervisorState>): Promise<void>
 }
 
-/** Of an activation that was not refused. */
-export const noFault = { reason: null, detail: null, message: null, output: null } as const
-
 const mostRefused = 10
 
 export async function openVerdictFile(runDir: string, log: Log): Promise<VerdictFile> {
@@ -26,7 +23,10 @@ export async function openVerdictFile(runDir: string, log: Log): Promise<Verdict
     digest: null,
     state: 'waiting',
     outcome: 'pending',
-    ...noFault,
+    reason: null,
+    detail: null,
+    message: null,
+    output: null,
     lastGood: null,
     refused: [],
     inUse: [],

@@ -65,7 +65,19 @@ exports.createDrain = (tracker, control) => {
 }
 
 function last(answer) {
-  if (!answer.headersSent) answer.shouldKeepAlive = false
+  if (answer.headersSent || !answer.shouldKeepAlive) return
+  answer.shouldKeepAlive = false
+  // An app that names the header itself, as proxies do, would keep the connection: that of an answer without one is ours.
+  const writeHead = answer.writeHead
+  answer.writeHead = function (...args) {
+    const given = args.at(-1)
+    if (typeof given === 'object' && given !== null && !Array.isArray(given)) {
+      const names = Object.keys(given).filter((name) => name.toLowerCase() === 'connection')
+      args[args.length - 1] = { ...given, ...Object.fromEntries(names.map((name) => [name, 'close'])) }
+    }
+    if (answer.hasHeader('connection')) answer.setHeader('connection', 'close')
+    return writeHead.apply(answer, args)
+  }
 }
 
 function stopAccepting(server) {
