@@ -241,6 +241,7 @@ await test('a supervisor state reads back, is cut to size, and a broken one name
     reason: 'unhealthy',
     detail: 'not_ready',
     message: 'it "did" not\nstart',
+    output: 'no such module',
     lastGood: null,
     refused: [digest],
     inUse: [],

@@ -81,10 +81,30 @@ export const metrics = {
     help: 'From the activation seen to the verdict on it.',
     labels: ['strategy', 'outcome'],
   },
+  rollbacksTotal: {
+    name: 'aether_rollbacks_total',
+    help: 'Releases that were refused or taken back, by detail of the reason unhealthy.',
+    labels: ['reason'],
+  },
+  drainRequests: {
+    name: 'aether_drain_requests',
+    help: 'Requests under way in a process when it began to drain.',
+    labels: [],
+  },
+  drainTimeoutsTotal: {
+    name: 'aether_drain_timeouts_total',
+    help: 'Processes that were still answering when their time to drain was over.',
+    labels: [],
+  },
   appRestartsTotal: {
     name: 'aether_app_restarts_total',
     help: 'Starts of the app after it ended by itself.',
     labels: [],
+  },
+  spareState: {
+    name: 'aether_spare_state',
+    help: '1 for what the spare process is: off, none, starting or ready; 0 for the others.',
+    labels: ['state'],
   },
   httpRequestsTotal: {
     name: 'http_requests_total',

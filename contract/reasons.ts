@@ -101,7 +101,7 @@ const table = {
     exitCode: 18,
     retry: 'annotation',
     doc: 'The release did not come up under the supervisor; the last good one serves.',
-    details: ['start', 'exited', 'not_ready', 'command'],
+    details: ['start', 'exited', 'not_ready', 'command', 'hook', 'crashed'],
   },
   timeout: {
     exitCode: 19,

@@ -24,6 +24,8 @@ export interface SupervisorState {
   readonly detail: Detail | null
   /** For people, one line, at most 500 characters. */
   readonly message: string | null
+  /** What the app wrote to stderr last, where it did not come up or ended by itself; at most 4096 characters. */
+  readonly output: string | null
   readonly lastGood: Digest | null
   readonly refused: readonly Digest[]
   /** Releases that a process may still read; never pruned. */
@@ -61,6 +63,7 @@ export function parseSupervisorState(json: string): SupervisorState {
     reason,
     detail,
     message: fields.textOrNull('message')?.slice(0, 500) ?? null,
+    output: fields.textIfAny('output')?.slice(0, 4096) ?? null,
     lastGood: digestOrNull('lastGood'),
     refused: digests('refused'),
     inUse: digests('inUse'),

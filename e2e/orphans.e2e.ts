@@ -32,6 +32,7 @@ await runScenario('orphans of the app', async (t, scenario) => {
     mode: 'file',
     replicas: 1,
     annotations: annotationsOf(release, tools.url(release.name)),
+    env: { AETHER_SPARE_MAX_MB: '0' },
   })
   const [pod] = await readyPods(scenario, 1)
   if (pod === undefined) throw new Error('one pod was asked for')

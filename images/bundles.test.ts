@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import tap, { type Test, test } from 'tap'
 import { bundleCommands } from './bundle.ts'
-import { cli, control, root } from './bundles.ts'
+import { agents, cli, control, root } from './bundles.ts'
 import { bundleProgram } from './program.ts'
 
 // By env(1), because the test runner puts its loaders into every Node that it starts.
@@ -158,4 +158,21 @@ await test('the command line is one executable file that starts anywhere', async
   t.equal(wrong.exitCode, 2)
   const again = await bundleProgram(root, cli.entry, join(folder, 'again'))
   t.ok(readFileSync(again.file).equals(readFileSync(file)), 'built again it is the same')
+})
+
+await test('the preload of the app lies beside the supervisor, as it was written', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'aether-agents-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const commands = await bundleCommands(root, agents, join(folder, 'agents'))
+  const preload = join(root, 'agents/supervisor/preload')
+  for (const name of readdirSync(preload)) {
+    const copy = join(folder, 'agents/lib/preload', name)
+    t.ok(readFileSync(copy).equals(readFileSync(join(preload, name))), name)
+  }
+  t.ok(commands.find((one) => one.command === 'supervisor')?.files.includes('lib/preload/preload.cjs'))
+  const code = readdirSync(join(folder, 'agents/lib')).filter((name) => name.endsWith('.js'))
+  const naming = code.filter((name) =>
+    readFileSync(join(folder, 'agents/lib', name), 'utf8').includes('preload/preload.cjs'),
+  )
+  t.equal(naming.length, 1, 'the code that names it lies in the folder beside')
 })

@@ -15,6 +15,8 @@ export const agents: Recipe = {
     'ed25519-verify': 'agents/verifier/main.ts',
   },
   unused: ['prom-client/lib/pushgateway.js'],
+  // Loaded into the app's own process by whatever Node that has: as written.
+  assets: [{ from: 'agents/supervisor/preload', to: 'lib/preload' }],
 }
 
 /** The environment of the agents' image: one pool of malloc for all threads, and a young generation that stays small. */

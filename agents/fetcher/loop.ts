@@ -18,6 +18,7 @@ import { createDelivery, type Delivery } from './delivery.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { Observer, Subject } from './observe.ts'
 import type { Pace } from './pace.ts'
+import { type Relapse, type RelapseWatch, watchRelapse } from './relapse.ts'
 import { type FetcherState, loadState, saveState, servedTarget } from './state.ts'
 import { takeWatching, type Upkeep } from './upkeep.ts'
 import { awaitVerdict, readSupervisorState } from './verdict.ts'
@@ -45,6 +46,10 @@ export function createLoop(options: LoopOptions): Part {
   let running: Promise<void> | undefined
   let lock: VolumeLock | undefined
   let state: FetcherState
+  /** Over the release that serves, where there is a supervisor. */
+  let watched: RelapseWatch | undefined
+  /** The annotations of the release before it; none after a restart. */
+  let servedBefore: FetcherState['served'] = {}
 
   async function run(): Promise<void> {
     await prepare()
@@ -54,8 +59,14 @@ export function createLoop(options: LoopOptions): Part {
     let waitMs = Number.POSITIVE_INFINITY
     while (!stop.signal.aborted) {
       const until = performance.now() + waitMs
-      const { taken, drifted } = await takeWatching(mailbox, waitMs, upkeep, stop.signal)
+      const signal = watched === undefined ? stop.signal : AbortSignal.any([stop.signal, watched.signal])
+      const { taken, drifted } = await takeWatching(mailbox, waitMs, upkeep, signal)
       if (stop.signal.aborted) return
+      const relapse = watched?.relapse()
+      if (relapse !== undefined) {
+        watched = undefined
+        await fallBack(relapse, taken ?? pending)
+      }
       if (drifted !== undefined) {
         const isPending = await sayDrift(drifted, pending)
         if (isPending) tries = 1
@@ -104,7 +115,10 @@ export function createLoop(options: LoopOptions): Part {
         observer.state(state)
         const activation = await readActivation(layout)
         if (lost !== undefined) await failed(lost, activation ?? undefined, { at: performance.now() })
-        else if (activation !== null && activation.id <= state.reported) observer.resumed(state)
+        else if (activation !== null && activation.id <= state.reported) {
+          observer.resumed(state)
+          if (activation.digest === state.lastDigest) watch(activation)
+        }
         await prune() // a kill may have come before it
         return
       } catch (error) {
@@ -187,6 +201,8 @@ export function createLoop(options: LoopOptions): Part {
   async function succeeded(refreshed: Refreshed, delivery: Delivery, swapMs: number | undefined): Promise<void> {
     const { id, digest } = refreshed.activation
     pace.activated(performance.now())
+    if (state.lastDigest !== digest) servedBefore = state.served
+    watch(refreshed.activation)
     const next = { failures: 0, reported: id, lastDigest: digest, served: delivery.annotations, refused: null }
     observer.ok({ ...refreshed, ms: performance.now() - delivery.at, swapMs }, next)
     await remember(next)
@@ -202,16 +218,37 @@ export function createLoop(options: LoopOptions): Part {
   ): Promise<ReasonError> {
     // No verdict is none against the release either: it is waited for again.
     if (refused.reason === 'timeout') return failed(refused, about, delivery)
-    // What init-fetch activated may not have been judged yet when this release came.
-    const unsaid = activation.previous === state.refused?.digest ? null : activation.previous
-    const last = state.lastDigest ?? unsaid
+    // What init-fetch activated may not have been judged yet when this release came; and what served may have relapsed.
+    const before = activation.previous === state.refused?.digest ? null : activation.previous
+    const isRelapse = state.lastDigest === activation.digest
+    const last = isRelapse ? before : (state.lastDigest ?? before)
     const good = last === null ? undefined : await findRelease(layout, last)
     let reported = activation.id
     if (good !== undefined && good.digest !== activation.digest) {
       const back = await activate(good, layout, servedTarget(state)?.commit ?? null, () => new Date())
       if (state.lastDigest !== null) reported = back.id
     }
-    return failed(refused, about, delivery, { reported, refused: { digest: activation.digest, key: delivery.key } })
+    return failed(refused, about, delivery, {
+      reported,
+      refused: { digest: activation.digest, key: delivery.key },
+      ...(isRelapse && good !== undefined && { lastDigest: good.digest, served: servedBefore }),
+    })
+  }
+
+  function watch(activation: Activation): void {
+    watched?.close()
+    watched = options.supervised ? watchRelapse(activation, options.runDir) : undefined
+  }
+
+  /** What served was refused after all. `delivery` is the last one; nothing that was asked for is lost by it. */
+  async function fallBack({ activation, refused }: Relapse, delivery: Delivery | undefined): Promise<void> {
+    const key = delivery?.asked?.digest === activation.digest ? delivery.key : ''
+    const from = { asked: undefined, fault: undefined, annotations: {}, key, at: performance.now() }
+    try {
+      if ((await readActivation(layout))?.id === activation.id) await takeBack(refused, activation, activation, from)
+    } catch (error) {
+      log.error({ err: error }, 'the release before cannot be activated again')
+    }
   }
 
   async function failed(
@@ -257,6 +294,7 @@ export function createLoop(options: LoopOptions): Part {
     },
     async stop() {
       stop.abort()
+      watched?.close()
       await running
       await lock?.release()
     },

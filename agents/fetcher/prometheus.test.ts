@@ -96,7 +96,7 @@ await test(
         ['activate', 'fetch', 'swap', 'verify'].map((stage) => [JSON.stringify({ stage }), '2']),
       ),
       'aether_swap_seconds_count{outcome="fail"}': {
-        '{"outcome":"fail","strategy":"recreate"}': '1',
+        '{"outcome":"fail","strategy":"overlap"}': '1',
       },
       aether_app_restarts_total: { '{}': '0' },
     }

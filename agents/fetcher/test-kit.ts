@@ -113,6 +113,7 @@ export async function createWorld(
         reason: null,
         detail: null,
         message: null,
+        output: null,
         lastGood: null,
         refused: [],
         inUse: [],

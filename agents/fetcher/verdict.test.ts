@@ -76,6 +76,44 @@ await test('a release that a process may still read is not pruned, however old, 
   await eventually('its prune', () => !isThere(one))
 })
 
+await test('a release that served and is refused after all is taken back, also by a fetcher that was started since', async (t) => {
+  const world = await createWorld(t, { AETHER_SUPERVISED: 'true' })
+  const [one, two] = [world.make('one'), world.make('two')]
+  world.annotate(one.annotations)
+  const fetcher = world.start()
+  world.say({ activation: 1, digest: one.digest, outcome: 'ok' })
+  await fetcher.marker(1)
+  const fail = {
+    digest: one.digest,
+    outcome: 'fail',
+    reason: 'unhealthy',
+    detail: 'crashed',
+    message: 'again',
+  } as const
+  const begin = async (annotations: Record<string, string>, id: number, by: typeof fetcher, marker: number) => {
+    world.annotate(annotations)
+    await eventually('the activation', () => world.activation().id === id)
+    world.say({ activation: id, digest: two.digest, outcome: 'ok' })
+    t.match(await by.marker(marker), { kind: 'ok', digest: hexOf(two.digest) })
+  }
+  await begin(two.annotations, 2, fetcher, 2)
+  world.say({ activation: 2, ...fail })
+  t.match(await fetcher.marker(3), { kind: 'fail', reason: 'unhealthy', pairs: { detail: 'crashed' } })
+  t.match(world.activation(), { id: 3, digest: one.digest, previous: two.digest })
+  world.say({ activation: 3, digest: one.digest, outcome: 'ok' })
+  await fetcher.line('tried again when its annotations are written again')
+
+  await begin({ ...two.annotations, 'aether.dev/build-time': 'now' }, 4, fetcher, 4)
+  fetcher.kill('SIGTERM')
+  await fetcher.exited
+  const again = world.start()
+  await again.line('REFRESH_STATE')
+  world.say({ activation: 4, ...fail })
+  t.match(await again.marker(1), { kind: 'fail', reason: 'unhealthy', pairs: { detail: 'crashed' } })
+  t.match(world.activation(), { id: 5, digest: one.digest })
+  t.equal(await world.current(), one.digest)
+})
+
 await test('a supervisor.json made to hurt is not believed and hurts nothing', async (t) => {
   const world = await createWorld(t, { AETHER_SUPERVISED: 'true', AETHER_VERDICT_TIMEOUT_MS: '1000' })
   const path = join(world.root, 'run', 'supervisor.json')

@@ -76,7 +76,8 @@ export function awaitVerdict(
   })
 }
 
-function verdictOf(state: SupervisorState, activation: Activation): ReasonError | undefined | 'none' {
+/** Nothing where it serves, why it was refused, or `none`. */
+export function verdictOf(state: SupervisorState, activation: Activation): ReasonError | undefined | 'none' {
   if (state.activation !== activation.id || state.outcome === 'pending') return 'none'
   if (state.outcome === 'fail') {
     const { detail, message } = state

@@ -1,6 +1,6 @@
 // How to start a release: from AETHER_APP_CMD, else package.json's scripts.start, its main, or server.js. No shell:
 // words and quotes, variables in front, `.bin` names resolved to their JavaScript; everything else is refused.
-import { access, readFile, realpath } from 'node:fs/promises'
+import { access, open, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isObject } from '@aether/contract/json'
 import { refusal } from '@aether/contract/reasons'
@@ -23,6 +23,15 @@ export async function resolveAppCommand(release: string, setting: string | undef
   throw refused(
     'the release has no start command: set AETHER_APP_CMD, or give its package.json scripts.start or main, or add server.js',
   )
+}
+
+/** The command of package.json's `aether.beforeServe`; undefined where the release has none. Throws as above. */
+export async function resolveHook(release: string): Promise<AppCommand | undefined> {
+  const { aether } = await readManifest(release)
+  if (!isObject(aether) || aether.beforeServe === undefined) return undefined
+  const from = "package.json's aether.beforeServe"
+  if (typeof aether.beforeServe !== 'string') throw refused(`${from} is no string: write one plain command`)
+  return resolveWords(release, aether.beforeServe, from)
 }
 
 async function resolveWords(release: string, text: string, from: string): Promise<AppCommand> {
@@ -114,8 +123,17 @@ async function readManifest(release: string): Promise<Record<string, unknown>> {
 }
 
 async function startsWithNode(path: string): Promise<boolean> {
-  const head = await readFile(path, 'utf8').catch(() => '')
-  return /^#!.*\bnode\b/.test(head.slice(0, 200))
+  const file = await open(path, 'r').catch(() => undefined)
+  if (file === undefined) return false
+  try {
+    // The program may be a binary of a hundred megabytes.
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(200), 0, 200, 0)
+    return /^#!.*\bnode\b/.test(buffer.toString('utf8', 0, bytesRead))
+  } catch {
+    return false
+  } finally {
+    await file.close()
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,58 +1,99 @@
-// The app's process: leader of a group of its own, so that a kill reaches what it started too.
-import { spawn } from 'node:child_process'
+// The app's process: leader of a group of its own, so that a kill reaches what it started too, with the preload in it.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { Duplex, Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import type { Activation } from '@aether/contract/activation'
 import { hexOf } from '@aether/contract/digest'
+import { isObject } from '@aether/contract/json'
 import { refusal } from '@aether/contract/reasons'
-import type { AppCommand } from './app-command.ts'
+import { type HeldSockets, parseSocketKey } from './held-sockets.ts'
+import { type LastWords, passOn } from './last-words.ts'
+import { createLink, type Link } from './link.ts'
 
-export interface Child {
+/** A process with the preload in it. */
+export interface AppProcess {
   readonly pid: number
-  readonly activation: Activation
   /** Resolves once, with words such as `exit code 1` or `SIGKILL`. */
   readonly exited: Promise<string>
   readonly isAlive: () => boolean
+  readonly link: Link
+  readonly lastWords: LastWords
+  /** Resolves when it has ended and its last words were read; whom it left behind may hold them open: not for long. */
+  readonly fellSilent: Promise<void>
+  /** The app said process.send('ready'). */
+  readonly saidReady: () => boolean
   /** SIGTERM to the process, and SIGKILL to its whole group when it ended or `graceMs` are over. */
   stop(graceMs: number): Promise<void>
 }
 
-/** Starts the app with the release's real path as its folder. Throws ReasonError `unhealthy` where it cannot be started. */
-export async function startChild(
-  command: AppCommand,
-  release: string,
-  port: number,
-  activation: Activation,
-): Promise<Child> {
-  const child = spawn(command.file, [...command.args], {
-    cwd: release,
+/** The same, running a release. */
+export interface Child extends AppProcess {
+  readonly activation: Activation
+}
+
+export interface ProcessOptions {
+  readonly file: string
+  readonly args: readonly string[]
+  readonly cwd: string
+  readonly env: NodeJS.ProcessEnv
+  /** What the process may listen on, and where what it binds itself is kept. */
+  readonly sockets: HeldSockets
+  readonly port: number
+  /** Nothing is accepted before the order `go`. */
+  readonly isHolding: boolean
+  /** It will be asked on its ready path before that. */
+  readonly asksPath: boolean
+  /** It waits for the order `become`. */
+  readonly isSpare: boolean
+}
+
+const preload = fileURLToPath(new URL('preload/preload.cjs', import.meta.url))
+const silenceMs = 100
+const controlFd = 4
+const firstSocketFd = 5
+
+/** Throws ReasonError `unhealthy` where it cannot be started. */
+export async function startProcess(options: ProcessOptions): Promise<AppProcess> {
+  const { file, args, cwd, sockets } = options
+  const held = sockets.list()
+  const child = spawn(file, [...args], {
+    cwd,
     detached: true,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: {
-      ...process.env,
-      PORT: String(port),
-      AETHER_DIGEST: `sha256:${hexOf(activation.digest)}`,
-      AETHER_BUILD_COMMIT: activation.commit ?? '',
-      ...command.env,
-    },
+    stdio: ['ignore', 'inherit', 'pipe', 'ipc', 'pipe', ...held.map(({ fd }) => fd)],
+    env: environment(options, held),
   })
   let alive = true
+  let isReady = false
   const exited = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => {
       alive = false
       resolve(signal ?? `exit code ${code}`)
     })
   })
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  child.on('message', (message: unknown, handle: unknown) => {
+    if (message === 'ready') isReady = true
+    if (!isObject(message) || message.aether !== 'socket') return
+    const key = parseSocketKey(message)
+    if (key !== undefined) sockets.take(key, handle)
+  })
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
-    child.once('error', (cause) => {
-      reject(refusal('unhealthy', 'command', `${command.file} cannot be started: ${cause.message}`, { cause }))
+    child.on('error', (cause) => {
+      reject(refusal('unhealthy', 'command', `${file} cannot be started: ${cause.message}`, { cause }))
     })
   })
+  const { control, stderr } = pipesOf(child)
   const pid = child.pid ?? 0
   return {
     pid,
-    activation,
     exited,
     isAlive: () => alive,
+    link: createLink(control),
+    lastWords: passOn(stderr, process.stderr),
+    fellSilent: exited.then(() => Promise.race([closed, sleep(silenceMs)])),
+    saidReady: () => isReady,
     async stop(graceMs) {
       if (alive) {
         child.kill('SIGTERM')
@@ -61,8 +102,41 @@ export async function startChild(
         clearTimeout(timer)
       }
       killGroup(pid)
+      control.destroy()
     },
   }
+}
+
+/** What the app finds in its environment: ours, and what the contract names. */
+export function appEnvironment(activation: Activation, port: number): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    PORT: port === 0 ? undefined : String(port),
+    AETHER_DIGEST: `sha256:${hexOf(activation.digest)}`,
+    AETHER_BUILD_COMMIT: activation.commit ?? '',
+  }
+}
+
+function environment(
+  { env, port, isHolding, asksPath, isSpare }: ProcessOptions,
+  held: ReturnType<HeldSockets['list']>,
+) {
+  const nodeOptions = env.NODE_OPTIONS ?? null
+  const fds = held.map((one, at) => ({ ...one, fd: firstSocketFd + at }))
+  const settings = { controlFd, port, isHolding, asksPath, isSpare, held: fds, nodeOptions }
+  return {
+    ...env,
+    // Quoted, for a path with spaces; the preload puts both back before the app's code runs.
+    NODE_OPTIONS: `--require ${JSON.stringify(preload)} ${nodeOptions ?? ''}`.trimEnd(),
+    AETHER_PRELOAD: JSON.stringify(settings),
+  }
+}
+
+function pipesOf(child: ChildProcess): { readonly control: Duplex; readonly stderr: Readable } {
+  const control = child.stdio[controlFd]
+  // Both were asked for above; types do not know it.
+  if (!(control instanceof Duplex) || !(child.stderr instanceof Readable)) throw new TypeError('a pipe is missing')
+  return { control, stderr: child.stderr }
 }
 
 function killGroup(pid: number): void {

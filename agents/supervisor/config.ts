@@ -1,8 +1,10 @@
 import { createConfigReader } from '@aether/runtime/config'
 import { type LogLevel, logLevels } from '@aether/runtime/log'
+import { type Strategy, strategies } from './strategy.ts'
 
 export interface SupervisorConfig {
   readonly app: string
+  readonly strategy: Strategy
   readonly appCommand: string | undefined
   readonly port: number
   readonly readyPath: string | undefined
@@ -12,6 +14,10 @@ export interface SupervisorConfig {
   readonly graceMs: number
   readonly drainMaxMs: number
   readonly propagationMs: number
+  readonly drainLimitMs: number
+  readonly probationMs: number
+  readonly cgroupDir: string
+  readonly spareMaxBytes: number
   readonly healthPort: number
   readonly healthHost: string
   readonly logLevel: LogLevel
@@ -28,6 +34,12 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
   )
   const config = {
     app: read.text('AETHER_APP', 'app', 'Name of the app in the log.'),
+    strategy: read.choice(
+      'AETHER_STRATEGY',
+      strategies,
+      'overlap',
+      'overlap: the next process stands beside the one that serves until it is ready. recreate: one process at a time.',
+    ),
     appCommand: read.optionalText(
       'AETHER_APP_CMD',
       "The start command; else package.json's scripts.start, its main, or server.js. Run without a shell.",
@@ -35,8 +47,8 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
     port: read.integer(
       'PORT',
       8080,
-      { min: 1, max: 65_535 },
-      'The port that the app listens on; the app gets it as PORT.',
+      { min: 0, max: 65_535 },
+      'The port that the app listens on; the app gets it as PORT. 0: it listens on none, and is ready when it says so or ran for a second.',
     ),
     readyPath: readPath(
       read.text(
@@ -59,7 +71,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
       'AETHER_DRAIN_MAX_MS',
       1500,
       { min: 0, max: 600_000 },
-      'Before SIGTERM: longest wait for a readiness probe to see the pod unready (when the pod ends: the wait itself); 0 does not drain.',
+      'Where nothing will serve (recreate, the end of the pod): longest wait for a readiness probe to see it (at the end: the wait itself).',
     ),
     propagationMs: read.integer(
       'AETHER_PROPAGATION_MS',
@@ -67,6 +79,34 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
       { min: 0, max: 600_000 },
       'After that probe: time for the endpoint to leave the load balancers.',
     ),
+    drainLimitMs: read.integer(
+      'AETHER_DRAIN_LIMIT_MS',
+      20_000,
+      { min: 0, max: 3_600_000 },
+      'Longest time for a process that gave way to finish its requests and connections before SIGTERM.',
+    ),
+    probationMs:
+      1000 *
+      read.integer(
+        'AETHER_PROBATION_SEC',
+        60,
+        { min: 0, max: 86_400 },
+        'After a swap: time in which a release that ends by itself three times is taken back; 0 never.',
+      ),
+    cgroupDir: read.text(
+      'AETHER_CGROUP_DIR',
+      '/sys/fs/cgroup',
+      "Folder of the container's cgroup, whose memory limit decides whether two processes may stand side by side.",
+    ),
+    spareMaxBytes:
+      1024 *
+      1024 *
+      read.integer(
+        'AETHER_SPARE_MAX_MB',
+        32,
+        { min: 0, max: 4096 },
+        'Most memory of its own, in MiB, for a process that is booted and waits for the next release; 0: none.',
+      ),
     healthPort: read.integer(
       'AETHER_HEALTH_PORT',
       19_464,

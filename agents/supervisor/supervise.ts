@@ -1,17 +1,30 @@
-// Keeps the wanted release running: one loop that looks at what is wanted, what runs and whether it is to end.
+// Keeps the wanted release running: one loop that looks at what is wanted, what runs and whether it is to end. How one
+// process gives way to the next is the strategy's.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Activation } from '@aether/contract/activation'
-import { hexOf } from '@aether/contract/digest'
+import { type Digest, hexOf } from '@aether/contract/digest'
 import { metrics } from '@aether/contract/metric-names'
-import { isDetailOf, type ReasonError, toReasonError } from '@aether/contract/reasons'
+import { type ReasonError, refusal, toReasonError } from '@aether/contract/reasons'
 import type { Readiness } from '@aether/runtime/health'
 import type { Log } from '@aether/runtime/log'
 import { createCounter, createHistogram, type Registry } from '@aether/runtime/metrics'
 import type { Part } from '@aether/runtime/parts'
 import { askApp } from './ask-app.ts'
 import type { Child } from './child.ts'
+import type { SupervisorConfig } from './config.ts'
 import { createGate } from './drain.ts'
-import { type SwapConfig, startNew, stopOld } from './recreate.ts'
+import { createHeldSockets, isSame } from './held-sockets.ts'
+import { lastWordsOf, withWords } from './last-words.ts'
+import { createOverlap } from './overlap.ts'
+import { createProbation } from './probation.ts'
+import { isRefused, nowServes, servesAgain, takenUp } from './records.ts'
+import { createRecreate } from './recreate.ts'
+import { createBackoff } from './restart-backoff.ts'
+import { createRetire } from './retire.ts'
+import { createRetirees } from './retirees.ts'
+import { createSpare } from './spare.ts'
+import { createStarter } from './start.ts'
+import type { Swapped } from './strategy.ts'
 import type { VerdictFile } from './verdict-file.ts'
 
 export interface Supervision extends Part {
@@ -20,16 +33,31 @@ export interface Supervision extends Part {
   readiness(): Promise<Readiness>
 }
 
-const firstRestartMs = 100
-const longestRestartMs = 10_000
-/** A process that ran for this long starts the count of restarts anew. */
-const steadyMs = 60_000
 const probeMs = 1000
+/** At the end of the pod, where no load balancer sends anything any more. */
+const quietAtEndMs = 500
 
-export function createSupervision(config: SwapConfig, verdict: VerdictFile, log: Log, registry: Registry): Supervision {
+export function createSupervision(
+  config: SupervisorConfig,
+  verdict: VerdictFile,
+  log: Log,
+  registry: Registry,
+): Supervision {
   const gate = createGate()
+  const sockets = createHeldSockets()
+  const retire = createRetire(config, log, registry)
+  const spare = createSpare(sockets, config, log, registry)
+  const starter = createStarter(sockets, spare, config)
+  const recreate = createRecreate(gate, retire, starter, config)
+  const swap = config.strategy === 'overlap' ? createOverlap(recreate, retire, starter, sockets, config, log) : recreate
+  const probation = createProbation(config.probationMs)
+  const backoff = createBackoff()
+  const retirees = createRetirees()
   const restarts = createCounter(registry, metrics.appRestartsTotal)
+  const rollbacks = createCounter(registry, metrics.rollbacksTotal)
   const swapSeconds = createHistogram(registry, metrics.swapSeconds, [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30])
+  /** What the run before this one left. */
+  const { activation: leftAt, outcome: leftWith, state: leftIn } = verdict.state()
   const stopping = new AbortController()
   let superseded = new AbortController()
   let wanted: Activation | undefined
@@ -37,9 +65,8 @@ export function createSupervision(config: SwapConfig, verdict: VerdictFile, log:
   let child: Child | undefined
   /** What is to be running; undefined while a swap decides it. */
   let kept: Activation | undefined
-  let restartAt = Number.POSITIVE_INFINITY
-  let quickRestarts = 0
-  let startedAt = 0
+  /** What is to serve instead of a release that ends again and again. */
+  let takenBackTo: Digest | undefined
   let wake = () => {}
   let running: Promise<void> | undefined
 
@@ -47,21 +74,33 @@ export function createSupervision(config: SwapConfig, verdict: VerdictFile, log:
     await verdict.publish({ state: 'waiting' })
     while (!stopping.signal.aborted) {
       if (wanted !== undefined && wanted.id !== taken) await take(wanted)
-      else if (kept !== undefined && child?.isAlive() !== true && performance.now() >= restartAt) await restart(kept)
+      else if (kept !== undefined && takenBackTo !== undefined) await takeBack(kept, takenBackTo)
+      else if (kept !== undefined && child?.isAlive() !== true && backoff.isDue()) await restart(kept)
       else await somethingHappens()
     }
+    await end()
+  }
+
+  /** Also out of a swap: what was being started is gone by then. */
+  async function end(): Promise<void> {
     kept = undefined
-    if (child === undefined) return
-    await verdict.publish({ state: 'stopping' })
-    // The endpoint goes because the pod is deleted, not because a probe failed: time is all there is to wait for.
-    if (child.isAlive()) await sleep(config.drainMaxMs)
-    await child.stop(config.graceMs)
+    const all = [spare.stop(), retirees.allEnded()]
+    if (child !== undefined) {
+      await verdict.publish({ state: 'stopping' })
+      if (child.isAlive()) {
+        child.link.order({ do: 'lame' })
+        // The endpoint goes because the pod is deleted, not because a probe failed: time is all there is to wait for.
+        await sleep(config.drainMaxMs)
+      }
+      sockets.drop(() => false)
+      all.push(retire(child, undefined, quietAtEndMs))
+    }
+    await Promise.all(all)
   }
 
   function somethingHappens(): Promise<void> {
     return new Promise((resolve) => {
-      const waitMs = restartAt - performance.now()
-      const timer = Number.isFinite(waitMs) ? setTimeout(resolve, Math.max(0, waitMs)) : undefined
+      const timer = setTimeout(resolve, backoff.leftMs())
       wake = () => {
         clearTimeout(timer)
         resolve()
@@ -69,135 +108,152 @@ export function createSupervision(config: SwapConfig, verdict: VerdictFile, log:
     })
   }
 
-  /** Brings an activation to its verdict: it serves, or it was refused and the last good release serves again. */
+  /** Brings an activation to its verdict: it serves, or it was refused and the last good release serves on, or again. */
   async function take(activation: Activation): Promise<void> {
     const began = performance.now()
     taken = activation.id
+    takenBackTo = undefined
     superseded = new AbortController()
     if (await decided(activation)) return
     const signal = AbortSignal.any([superseded.signal, stopping.signal])
-    await verdict.publish({
-      activation: activation.id,
-      state: child === undefined ? 'starting' : 'swapping',
-      outcome: 'pending',
-      reason: null,
-      detail: null,
-      message: null,
-    })
+    const servedBefore = verdict.state().activation === activation.id && verdict.state().outcome === 'ok'
+    // Written while the new process starts: what comes later is written after it.
+    void verdict.publish({ ...takenUp(activation, child === undefined), inUse: inUse(activation.digest) })
+    const measure = (strategy: string, outcome: 'ok' | 'fail') =>
+      swapSeconds.observe({ strategy, outcome }, (performance.now() - began) / 1000)
     try {
+      if (!servedBefore) await starter.prepare(activation, signal)
       kept = undefined
-      if (child !== undefined) await stopOld(child, gate, config, signal)
-      child = undefined
-      adopt(await startNew(activation, config, signal))
+      const { strategy, ...swapped } = await replace(activation, signal)
+      adopt(swapped)
+      measure(strategy, 'ok')
       await serves(activation)
-      swapSeconds.observe({ strategy: 'recreate', outcome: 'ok' }, (performance.now() - began) / 1000)
     } catch (error) {
-      if (signal.aborted)
+      if (signal.aborted) {
+        kept = child?.activation
         return log.info({ activation: activation.id }, 'a newer activation came, or the end: this one is left')
-      swapSeconds.observe({ strategy: 'recreate', outcome: 'fail' }, (performance.now() - began) / 1000)
+      }
+      measure(config.strategy, 'fail')
       await refuse(activation, toReasonError(error))
     }
   }
 
+  async function replace(activation: Activation, signal: AbortSignal): Promise<Swapped> {
+    if (child !== undefined) return swap(child, activation, signal)
+    const started = await starter.alone(activation, signal)
+    return { strategy: config.strategy, child: started, retiring: undefined }
+  }
+
   /** The release runs already (it was taken back), or was refused before this process began. */
   async function decided(activation: Activation): Promise<boolean> {
-    const { activation: last, outcome, lastGood } = verdict.state()
+    const { lastGood } = verdict.state()
     if (child?.isAlive() && child.activation.digest === activation.digest && !activation.repaired) {
       await serves(activation)
       return true
     }
-    if (child !== undefined || activation.id !== last || outcome !== 'fail' || lastGood === null) return false
-    await comeBack(activation)
+    if (child !== undefined || activation.id !== leftAt || lastGood === null) return false
+    if (leftWith === 'fail') await comeBack(activation)
+    // Killed from outside, as a container out of memory is: what it was starting then is not started again.
+    else if (leftWith === 'pending' && leftIn !== 'stopping' && lastGood !== activation.digest)
+      await refuse(
+        activation,
+        refusal('unhealthy', 'start', 'the container ended while this release was being started'),
+      )
+    else return false
     return true
   }
 
   async function serves(activation: Activation): Promise<void> {
     const { digest } = activation
     gate.open()
-    const refused = verdict.state().refused.filter((one) => one !== digest)
-    await verdict.publish({
-      activation: activation.id,
-      digest,
-      state: 'serving',
-      outcome: 'ok',
-      reason: null,
-      detail: null,
-      message: null,
-      lastGood: digest,
-      refused,
-      inUse: [digest],
-    })
+    const { lastGood, refused } = verdict.state()
+    probation.begin(lastGood, digest)
+    await verdict.publish({ ...nowServes(activation, refused), inUse: inUse() })
     log.info({ activation: activation.id, digest, pid: child?.pid }, `release ${hexOf(digest).slice(0, 12)} serves`)
   }
 
   async function refuse(activation: Activation, error: ReasonError): Promise<void> {
     const { reason, detail, message } = error
     const { digest } = activation
-    log.error({ activation: activation.id, digest, reason, detail, err: error }, message)
-    const refused = [...verdict.state().refused.filter((one) => one !== digest), digest]
-    await verdict.publish({
-      activation: activation.id,
-      digest,
-      state: 'down',
-      outcome: 'fail',
-      reason: 'unhealthy',
-      detail: isDetailOf('unhealthy', detail) ? detail : null,
-      message,
-      refused,
-    })
-    await comeBack(activation)
+    const output = lastWordsOf(error)
+    log.error({ activation: activation.id, digest, reason, detail, output, err: error }, message)
+    rollbacks.inc({ reason: detail })
+    const serving = child?.isAlive() ? child.activation : undefined
+    const record = isRefused(activation, error, output, verdict.state().refused, serving?.digest)
+    await verdict.publish({ ...record, inUse: inUse() })
+    if (serving !== undefined) kept = serving
+    else await comeBack(activation)
+  }
+
+  /** A release that served and then ended again and again. */
+  async function takeBack(activation: Activation, to: Digest): Promise<void> {
+    takenBackTo = undefined
+    await verdict.publish({ lastGood: to })
+    const message = 'the app ended by itself again and again soon after the swap: the release before it serves again'
+    await refuse({ ...activation, id: taken }, withWords(refusal('unhealthy', 'crashed', message), child?.lastWords))
   }
 
   /** Starts the last good release, or where there is none yet tries the refused one again, with backoff. */
   async function comeBack(refused: Activation): Promise<void> {
     const { lastGood } = verdict.state()
     kept = lastGood === null ? refused : { ...refused, digest: lastGood, commit: null }
-    if (lastGood === null) planRestart()
+    if (lastGood === null) backoff.plan()
     else await restart(kept)
   }
 
   async function restart(activation: Activation): Promise<void> {
-    restartAt = Number.POSITIVE_INFINITY
+    backoff.begin()
     const signal = AbortSignal.any([superseded.signal, stopping.signal])
     try {
-      adopt(await startNew(activation, config, signal))
+      adopt({ child: await starter.alone(activation, signal), retiring: undefined })
       gate.open()
-      await verdict.publish({
-        digest: activation.digest,
-        state: 'serving',
-        lastGood: activation.digest,
-        inUse: [activation.digest],
-      })
+      await verdict.publish({ ...servesAgain(activation), inUse: inUse() })
       log.info({ digest: activation.digest, pid: child?.pid }, 'the release serves again')
     } catch (error) {
       if (signal.aborted) return
-      log.error({ digest: activation.digest, err: error }, 'the release did not start; it is tried again')
-      planRestart()
+      const output = lastWordsOf(toReasonError(error))
+      log.error({ digest: activation.digest, output, err: error }, 'the release did not start; it is tried again')
+      takenBackTo = probation.ended(activation.digest)
+      backoff.plan()
     }
   }
 
-  function adopt(started: Child): void {
+  function adopt(swapped: Pick<Swapped, 'child' | 'retiring'>): void {
+    const started = swapped.child
+    const before = child
     child = started
     kept = started.activation
-    startedAt = performance.now()
+    backoff.started()
+    spare.renew(started.pid)
+    if (before !== undefined && swapped.retiring !== undefined) retirees.add(before, swapped.retiring, oneRetired)
     void started.exited.then((how) => {
       if (child !== started || kept === undefined || stopping.signal.aborted) return
       gate.close(`the app ended (${how})`)
       restarts.inc({})
-      if (performance.now() - startedAt > steadyMs) quickRestarts = 0
-      planRestart()
-      log.error(
-        { pid: started.pid, how, restartInMs: Math.round(restartAt - performance.now()) },
-        'the app ended by itself',
-      )
-      void verdict.publish({ state: 'down' })
+      takenBackTo = probation.ended(started.activation.digest)
+      backoff.plan()
+      const { pid, lastWords } = started
+      log.error({ pid, how, output: lastWords.text(), restartInMs: backoff.leftMs() }, 'the app ended by itself')
+      void verdict.publish({ state: 'down', output: lastWords.text() })
       wake()
     })
   }
 
-  function planRestart(): void {
-    restartAt = performance.now() + Math.min(longestRestartMs, firstRestartMs * 2 ** quickRestarts)
-    quickRestarts++
+  function oneRetired(isLast: boolean): void {
+    if (stopping.signal.aborted) return
+    if (isLast) {
+      // A port that the release does not listen on any more must not look as if somebody answered there.
+      const listening = child?.link.facts().listening ?? []
+      sockets.drop((key) => listening.some((one) => isSame(one, key)))
+      child?.link.order({ do: 'forget' })
+      spare.renew(child?.pid)
+    }
+    void verdict.publish({ inUse: inUse() })
+  }
+
+  function inUse(...more: readonly Digest[]): readonly Digest[] {
+    const serving = child?.isAlive() ? [child.activation.digest] : []
+    return [...new Set([...serving, ...retirees.digests(), ...more])]
   }
 
   return {
@@ -209,7 +265,13 @@ export function createSupervision(config: SwapConfig, verdict: VerdictFile, log:
       if (kept?.digest !== activation.digest) superseded.abort()
       wake()
     },
-    readiness: () => gate.readiness(() => askApp(config, probeMs)),
+    // A connection to a held socket is no sign of life: it would wait in the backlog.
+    readiness: () =>
+      gate.readiness(async () => {
+        if (config.port === 0) return child?.isAlive() === true
+        const kind = child?.link.facts().listening.find((one) => one.port === config.port)?.kind ?? 'http'
+        return child?.isAlive() === true && (await askApp({ ...config, kind }, probeMs))
+      }),
     start() {
       running = run().catch((error: unknown) => log.error({ err: error }, 'the supervision ended'))
     },

@@ -1,10 +1,10 @@
 // The supervisor as a process, with real apps as its children.
-import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestFromHex } from '@aether/contract/digest'
 import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
-import { appAnswering, createWorkspace } from './test-kit.ts'
+import { appAnswering, createWorkspace, processesBelow } from './test-kit.ts'
 
 await test('runs the release at its real path with its port, digest and commit, and is ready only while it answers', async (t) => {
   const world = await createWorkspace(t)
@@ -20,12 +20,16 @@ await test('runs the release at its real path with its port, digest and commit, 
   t.equal(await world.readyz(), 200)
   t.match(world.state(), { state: 'serving', lastGood: digest, inUse: [digest], refused: [] })
   const metrics = await world.metrics()
-  t.match(metrics, /aether_swap_seconds_count\{strategy="recreate",outcome="ok"\} 1/)
+  t.match(metrics, /aether_swap_seconds_count\{strategy="overlap",outcome="ok"\} 1/)
   t.match(metrics, /aether_build_info\{agent="supervisor"/)
 })
 
-await test('moves to the next activation: unready first, then SIGTERM, then the new process', async (t) => {
-  const world = await createWorkspace(t, { AETHER_DRAIN_MAX_MS: '3000', AETHER_PROPAGATION_MS: '50' })
+await test('with one process at a time: unready first, then SIGTERM, then the new process', async (t) => {
+  const world = await createWorkspace(t, {
+    AETHER_STRATEGY: 'recreate',
+    AETHER_DRAIN_MAX_MS: '3000',
+    AETHER_PROPAGATION_MS: '50',
+  })
   world.start()
   world.activate(world.release('a', appAnswering('one')))
   await world.verdict(1, 'ok')
@@ -60,12 +64,13 @@ writeFileSync(process.env.NOTES, process.pid + '\\n' + grandchild.pid + '\\n')
   t.match(await world.ask(), { version: 'two' })
 })
 
-await test('a release that ends while it starts is refused with its reason, and the last good one serves again', async (t) => {
+await test('a release that ends while it starts is refused with its reason, and the last good one serves on', async (t) => {
   const world = await createWorkspace(t)
   const supervisor = world.start()
   const good = world.release('a', appAnswering('one'))
   world.activate(good)
   await world.verdict(1, 'ok')
+  const { pid } = await world.ask()
   const broken = world.release('b', `console.error('no such module'); process.exit(3)`)
   world.activate(broken)
   await world.verdict(2, 'fail')
@@ -73,20 +78,19 @@ await test('a release that ends while it starts is refused with its reason, and 
     reason: 'unhealthy',
     detail: 'exited',
     message: /exit code 3/,
+    output: 'no such module',
+    state: 'serving',
     refused: [broken],
     lastGood: good,
   })
-  await eventually('the last good release', async () => (await world.ask()).version === 'one')
-  await eventually('readiness', async () => (await world.readyz()) === 200)
+  t.match(await world.ask(), { version: 'one', pid }, 'the same process')
+  t.equal(await world.readyz(), 200)
   t.ok(supervisor.lines.includes('no such module'), "the app's own words are passed through")
   world.activate(good)
   await world.verdict(3, 'ok')
   t.match(world.state(), { digest: good }, 'taken back by the fetcher: it runs already')
-  t.equal(
-    supervisor.lines.filter((line) => line.includes('serves again')).length,
-    1,
-    'and was not started another time',
-  )
+  t.match(await world.ask(), { pid })
+  t.match(await world.metrics(), /aether_rollbacks_total\{reason="exited"\} 1/)
 })
 
 await test('a release that never answers is refused when its time is over', async (t) => {
@@ -113,6 +117,66 @@ await test('an app that ends by itself is started again, and readiness tells the
   await eventually('readiness to come back', async () => (await world.readyz()) === 200)
   t.match(await world.metrics(), /aether_app_restarts_total 1/)
   t.equal(world.state().outcome, 'ok', 'the verdict on the activation stands')
+})
+
+await test('a release that ends again and again soon after its swap is taken back', async (t) => {
+  const world = await createWorkspace(t)
+  world.start()
+  const good = world.release('a', appAnswering('one'))
+  await world.verdict(world.activate(good), 'ok')
+  const bad = world.release('b', appAnswering('two', "setTimeout(() => { throw new Error('out of luck') }, 150)"))
+  await world.verdict(world.activate(bad), 'ok')
+  await world.verdict(2, 'fail')
+  t.match(world.state(), { detail: 'crashed', refused: [bad], output: /out of luck/ })
+  await eventually('the release before it', async () => (await world.ask()).version === 'one')
+  await eventually('readiness', async () => (await world.readyz()) === 200)
+  await eventually('its record', () => world.state().state === 'serving')
+  t.match(world.state(), { digest: good, lastGood: good })
+  t.match(await world.metrics(), /aether_rollbacks_total\{reason="crashed"\} 1/)
+})
+
+await test('the hook of a release runs before its process, and its failure is that of the release', async (t) => {
+  const world = await createWorkspace(t, { AETHER_START_TIMEOUT_MS: '3000' })
+  const first = world.start()
+  const manifest = (hook: string) => ({ type: 'module', aether: { beforeServe: hook } })
+  const hook = (more = '') => ({
+    'hook.js': `import { appendFileSync } from 'node:fs'
+appendFileSync(process.env.NOTES, 'hook ' + process.env.AETHER_DIGEST.slice(7, 8) + ' ' + process.argv[2] + '\\n')
+${more}`,
+  })
+  const begins = (version: string) => `${appAnswering(version)}\nappendFileSync(NOTES, 'start ${version}\\n')`
+  const good = world.release('a', begins('one'), manifest('node hook.js migrate'), hook())
+  await world.verdict(world.activate(good), 'ok')
+  t.same(world.notes(), ['hook a migrate', 'start one'])
+  const failing = hook("console.error('table is locked'); process.exit(4)")
+  await world.verdict(world.activate(world.release('b', begins('two'), manifest('node hook.js'), failing)), 'fail')
+  t.match(world.state(), { detail: 'hook', message: /exit code 4/, output: 'table is locked', state: 'serving' })
+  const endless = hook('setInterval(() => {}, 1000)')
+  await world.verdict(world.activate(world.release('c', begins('three'), manifest('node hook.js'), endless)), 'fail')
+  t.match(world.state(), { detail: 'hook', message: /was not done in 3000 ms/ })
+  await world.verdict(world.activate(world.release('d', begins('four'), manifest('a && b'))), 'fail')
+  t.match(world.state(), { detail: 'command', message: /beforeServe.*needs a shell/ })
+  t.match(await world.ask(), { version: 'one' })
+  await world.verdict(world.activate(good), 'ok')
+  first.kill('SIGTERM')
+  await first.exited
+  world.start()
+  await eventually('the app', async () => (await world.ask()).version === 'one')
+  t.equal(world.notes().filter((note) => note === 'hook a migrate').length, 1, 'not again where it served already')
+})
+
+await test('a connection that comes when the running process was just killed is answered by the next one', async (t) => {
+  const world = await createWorkspace(t)
+  world.start()
+  await world.verdict(world.activate(world.release('a', appAnswering('one'))), 'ok')
+  for (let i = 0; i < 3; i++) {
+    const pid = Number((await world.askFresh()).pid)
+    process.kill(pid, 'SIGKILL')
+    await eventually('its end', () => !isAlive(pid))
+    const answers = await Promise.all(Array.from({ length: 20 }, () => world.askFresh()))
+    t.ok(answers.every((answer) => answer.version === 'one' && answer.pid !== pid))
+    await eventually('readiness', async () => (await world.readyz()) === 200)
+  }
 })
 
 await test('the latest of several activations wins, and no process is left over', async (t) => {
@@ -204,17 +268,6 @@ await test('a supervisor.json that cannot be read is begun afresh', async (t) =>
   await world.verdict(1, 'ok')
   t.ok(existsSync(join(world.root, 'run', 'supervisor.json')))
 })
-
-/** Ids of the processes whose folder is below `folder`. */
-function processesBelow(folder: string): readonly string[] {
-  return readdirSync('/proc').filter((name) => {
-    try {
-      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(realpathSync(folder))
-    } catch {
-      return false
-    }
-  })
-}
 
 function isAlive(pid: number): boolean {
   try {

@@ -1,5 +1,15 @@
 // For tests: a workspace whose releases are small apps, and a supervisor over it.
-import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { formatActivation } from '@aether/contract/activation'
@@ -8,6 +18,7 @@ import { currentLinkTarget, releaseName } from '@aether/contract/layout'
 import { parseSupervisorState } from '@aether/contract/supervisor-state'
 import { eventually, freePort, startProcess, testFolder } from '@aether/runtime/test-process'
 import type { Test } from 'tap'
+import { ask as askStrictly } from './test-client.ts'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
@@ -39,12 +50,18 @@ export async function createWorkspace(t: Test, env: Readonly<Record<string, stri
         .split('\n')
         .filter((line) => line !== ''),
     /** Puts a release there; its digest is the letter 64 times. */
-    release(letter: string, server: string, manifest: object = { type: 'module' }): Digest {
+    release(
+      letter: string,
+      server: string,
+      manifest: object = { type: 'module' },
+      files: Readonly<Record<string, string>> = {},
+    ): Digest {
       const digest = digestFromHex(letter.repeat(64))
       const folder = join(workspace, 'releases', releaseName(digest))
       mkdirSync(folder)
       writeFileSync(join(folder, 'server.js'), server)
       writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest))
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o755 })
       return digest
     },
     /** As the fetcher does it: the record by rename, then the link by rename. */
@@ -75,6 +92,11 @@ export async function createWorkspace(t: Test, env: Readonly<Record<string, stri
       const body: unknown = await (await fetch(`http://127.0.0.1:${port}/`)).json()
       return typeof body === 'object' && body !== null ? { ...body } : {}
     },
+    /** The same on a connection of its own. */
+    async askFresh(): Promise<Record<string, unknown>> {
+      const body: unknown = JSON.parse(await askStrictly(`http://127.0.0.1:${port}/`))
+      return typeof body === 'object' && body !== null ? { ...body } : {}
+    },
     readyz: async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).status,
     metrics: async () => (await fetch(`http://127.0.0.1:${healthPort}/metrics`)).text(),
     async verdict(wanted: number, outcome: 'ok' | 'fail') {
@@ -84,4 +106,23 @@ export async function createWorkspace(t: Test, env: Readonly<Record<string, stri
       })
     },
   }
+}
+
+/** Ids of the processes whose folder is below `folder`. */
+export function processesBelow(folder: string): readonly string[] {
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(realpathSync(folder))
+    } catch {
+      return false
+    }
+  })
+}
+
+/** Options of a TLS server, as source text: a key and a certificate of its own, made in `folder`. */
+export function certificate(folder: string): string {
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const kind = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost'
+  execFileSync('openssl', [...kind.split(' '), '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  return `key: ${JSON.stringify(readFileSync(key, 'utf8'))}, cert: ${JSON.stringify(readFileSync(cert, 'utf8'))}`
 }

@@ -26,6 +26,7 @@ export async function openVerdictFile(runDir: string, log: Log): Promise<Verdict
     reason: null,
     detail: null,
     message: null,
+    output: null,
     lastGood: null,
     refused: [],
     inUse: [],
@@ -33,14 +34,20 @@ export async function openVerdictFile(runDir: string, log: Log): Promise<Verdict
     instance: randomUUID(),
     since: new Date().toISOString(),
   }
+  // One write after the other: two renames at once could leave the older state.
+  let written = Promise.resolve()
+  async function write(): Promise<void> {
+    await writeFileAtomic(path, formatSupervisorState(state)).catch((error: unknown) => {
+      log.error({ path, err: error }, 'supervisor.json cannot be written: is the run folder mounted read-write?')
+    })
+  }
   return {
     state: () => state,
-    async publish(changes) {
+    publish(changes) {
       state = { ...state, ...changes, since: new Date().toISOString() }
       state = { ...state, refused: state.refused.slice(-mostRefused), message: state.message?.slice(0, 500) ?? null }
-      await writeFileAtomic(path, formatSupervisorState(state)).catch((error: unknown) => {
-        log.error({ path, err: error }, 'supervisor.json cannot be written: is the run folder mounted read-write?')
-      })
+      written = written.then(write)
+      return written
     },
   }
 }

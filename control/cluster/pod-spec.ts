@@ -30,7 +30,7 @@ export function podSpec(spec: DeploymentSpec, options: PodOptions): V1PodSpec {
     serviceAccountName: spec.app,
     automountServiceAccountToken: false,
     enableServiceLinks: false,
-    terminationGracePeriodSeconds: 15,
+    terminationGracePeriodSeconds: 30,
     securityContext: {
       runAsNonRoot: true,
       runAsUser: user,

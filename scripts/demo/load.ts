@@ -60,7 +60,8 @@ export function startLoad(url: string): Load {
   }
 }
 
-function ask(url: string, agent: Agent | false): Promise<string> {
+/** The body of a whole 2xx answer. By default on a connection of its own: one that is open may belong to the process before. */
+export function ask(url: string, agent: Agent | false = false): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = get(url, { agent, timeout: answerMs }, (response) => {
       let body = ''

@@ -84,14 +84,9 @@ function showFigures({ marker, totalMs, failed }: Swap, all: { answered: number;
       ['aether deploy typed -> first answer of v2', `${Math.round(totalMs)} ms`],
     ]),
   )
-  const count = (text: string, none: boolean) => (none ? good(text) : bad(text))
-  plain(
-    `\n${all.answered} requests answered, ${count(`${all.failed} failed`, all.failed === 0)}: ${failed} while v1 gave way to v2, ${all.failed - failed} otherwise.`,
-  )
-  if (failed > 0)
-    plain(
-      'With one process at a time nobody listens for a moment while it is replaced; those requests are the failed ones.',
-    )
+  const count = all.failed === 0 ? good('0 failed') : bad(`${all.failed} failed`)
+  const where = all.failed === 0 ? '' : `: ${failed} while v1 gave way to v2, ${all.failed - failed} otherwise`
+  plain(`\n${all.answered} requests answered, ${count}${where}.`)
 }
 
 async function keepRunning({ root, app, signingKey }: DemoFolder, control: ControlService, pod: Pod): Promise<void> {

@@ -11,7 +11,7 @@ import { isObject } from '@aether/contract/json'
 import type { Marker } from '@aether/contract/markers'
 import { type Cli, createCli } from './cli.ts'
 import type { DemoFolder } from './folder.ts'
-import { type Load, startLoad } from './load.ts'
+import { ask, type Load, startLoad } from './load.ts'
 import { type Running, start } from './process.ts'
 import { bad, faint, good, say } from './say.ts'
 
@@ -178,7 +178,7 @@ export async function deployTampered(folder: DemoFolder, control: ControlService
 }
 
 async function firstLine(url: string): Promise<string> {
-  return (await (await fetch(url)).text()).trim()
+  return (await ask(url)).trim()
 }
 
 /** Asks until the answer is yes; what it throws counts as no. Ends early where `before` ends first. */

@@ -1,0 +1,37 @@
+// A process that is booted before there is a release for it: Node, the preload and what most apps load of Node. With the
+// order `become` it turns into the app, as if `node entry args` had been started.
+'use strict'
+
+const { resolve } = require('node:path')
+
+/** Modules of Node that nearly every server loads, each a few milliseconds. */
+const usual = [
+  'http',
+  'https',
+  'crypto',
+  'stream',
+  'stream/promises',
+  'url',
+  'util',
+  'fs/promises',
+  'zlib',
+  'querystring',
+]
+
+exports.installSpare = (control) => {
+  control.hold()
+  for (const name of usual) require(`node:${name}`)
+  // The loader of ES modules is made when first asked for.
+  import('data:text/javascript,0').then(
+    () => control.say({ say: 'spare' }),
+    () => control.say({ say: 'spare' }),
+  )
+  control.on('become', ({ cwd, entry, args, env }) => {
+    process.chdir(cwd)
+    for (const [name, value] of Object.entries(env)) process.env[name] = value
+    process.argv.splice(1, process.argv.length, resolve(entry), ...args)
+    control.letGo()
+    // What node does with the file of its command line: CommonJS, ES module or TypeScript, as the file is.
+    require('node:module').runMain(resolve(entry))
+  })
+}

@@ -1,0 +1,69 @@
+// The warm spare: what it becomes is what `node file args` would have been.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '@aether/runtime/test-process'
+import { test } from 'tap'
+import { createWorkspace } from './test-kit.ts'
+
+const report = `cwd: process.cwd(), argv: process.argv.slice(1), own: [process.env.NODE_OPTIONS, process.env.AETHER_PRELOAD],
+  digest: process.env.AETHER_DIGEST?.slice(7, 9), extra: process.env.EXTRA, uptime: process.uptime()`
+const listen = `createServer((request, response) => response.end(JSON.stringify(seen))).listen(process.env.PORT)`
+
+const kinds = {
+  'server.js': {
+    manifest: { scripts: { start: 'EXTRA=yes node server.js --flag word' } },
+    source: `const { createServer } = require('node:http')
+const seen = { ${report}, isMain: require.main === module, file: __filename, parent: module.parent ?? null }
+${listen}`,
+  },
+  'server.mjs': {
+    manifest: { scripts: { start: 'EXTRA=yes node server.mjs --flag word' } },
+    source: `import { createServer } from 'node:http'
+const seen = { ${report}, isMain: import.meta.main, file: import.meta.filename, parent: null }
+${listen}`,
+  },
+  'server.ts': {
+    manifest: { type: 'module', scripts: { start: 'EXTRA=yes node ./server.ts --flag word' } },
+    source: `import { createServer, type Server } from 'node:http'
+const seen: object = { ${report}, isMain: import.meta.main, file: import.meta.filename, parent: null }
+const server: Server = ${listen}`,
+  },
+} as const
+
+for (const [name, { manifest, source }] of Object.entries(kinds))
+  await test(`${name} runs in a spare as it does in a process of its own`, async (t) => {
+    const world = await createWorkspace(t)
+    world.start()
+    const release = (letter: string) => world.release(letter, '', manifest, { [name]: source })
+    await world.verdict(world.activate(release('a')), 'ok')
+    const { uptime: _, ...cold } = await world.askFresh()
+    await eventually('a spare', async () => /aether_spare_state\{state="ready"\} 1/.test(await world.metrics()))
+    await sleep(300)
+    await world.verdict(world.activate(release('b')), 'ok')
+    const { uptime, ...warm } = await world.askFresh()
+    const moved: unknown = JSON.parse(JSON.stringify(cold).replaceAll('a'.repeat(64), 'b'.repeat(64)))
+    t.strictSame({ ...warm, digest: 'aa' }, moved)
+    t.match(warm, { isMain: true, extra: 'yes', digest: 'bb' })
+    t.ok(Number(uptime) > 0.25, 'it was booted before')
+  })
+
+await test('a spare takes the place of a process that was killed, and there is none where its budget is 0', async (t) => {
+  const source = `require('node:http').createServer((request, response) =>
+  response.end(JSON.stringify({ pid: process.pid, uptime: process.uptime() }))).listen(process.env.PORT)`
+  for (const budget of ['0', '32'])
+    await t.test(`AETHER_SPARE_MAX_MB=${budget}`, async (part) => {
+      const world = await createWorkspace(part, { AETHER_SPARE_MAX_MB: budget })
+      world.start()
+      await world.verdict(world.activate(world.release('a', source, {})), 'ok')
+      const state = budget === '0' ? 'off' : 'ready'
+      await eventually('its state', async () =>
+        (await world.metrics()).includes(`aether_spare_state{state="${state}"} 1`),
+      )
+      const { pid } = await world.askFresh()
+      await sleep(500)
+      process.kill(Number(pid), 'SIGKILL')
+      await eventually('another process', async () => (await world.askFresh()).pid !== pid)
+      const { uptime } = await world.askFresh()
+      if (budget !== '0') part.ok(Number(uptime) > 0.4, `up for ${Number(uptime)} s before it was needed`)
+      else part.notMatch(await world.metrics(), /aether_spare_state\{state="ready"\} 1/)
+    })
+})

@@ -1,0 +1,177 @@
+// A new process of a release, from its command to the proof that it is ready.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Activation } from '@aether/contract/activation'
+import { type ReasonError, refusal } from '@aether/contract/reasons'
+import { resolveAppCommand } from './app-command.ts'
+import { askApp } from './ask-app.ts'
+import { appEnvironment, type Child, startProcess } from './child.ts'
+import type { SupervisorConfig } from './config.ts'
+import { releasePath } from './follow.ts'
+import type { HeldSockets } from './held-sockets.ts'
+import { runHook } from './hook.ts'
+import { withWords } from './last-words.ts'
+import type { Spare } from './spare.ts'
+
+export type StartConfig = Pick<
+  SupervisorConfig,
+  'appCommand' | 'port' | 'readyPath' | 'workspaceDir' | 'startTimeoutMs' | 'graceMs'
+>
+
+/** A worker that listens on no port has nothing to show but that it goes on running. */
+const withoutPortMs = 1000
+
+/** The process cannot stand beside another one; `message` says why. */
+export class CannotOverlap extends Error {
+  override readonly name = 'CannotOverlap'
+}
+
+export interface Starter {
+  /** Runs the release's own hook; what it throws is runHook's. */
+  prepare(activation: Activation, signal: AbortSignal): Promise<void>
+  /**
+   * Starts the release, waits until it proved itself, and lets it accept. Throws ReasonError `unhealthy`, CannotOverlap, or
+   * what `signal` aborts with; then the new process is gone.
+   */
+  beside(activation: Activation, signal: AbortSignal): Promise<Child>
+  /** The same where no other process stands beside it: what kept it from taking the held sockets is dropped. */
+  alone(activation: Activation, signal: AbortSignal): Promise<Child>
+}
+
+export function createStarter(sockets: HeldSockets, spare: Spare, config: StartConfig): Starter {
+  const { port, readyPath, graceMs } = config
+
+  async function start(activation: Activation, signal: AbortSignal, isAlone: boolean): Promise<Child> {
+    const release = await pathOf(activation, config)
+    const command = await resolveAppCommand(release, config.appCommand)
+    signal.throwIfAborted()
+    const isHolding = sockets.has(port)
+    const child = spare.take(command, release, activation) ?? {
+      ...(await startProcess({
+        file: command.file,
+        args: command.args,
+        cwd: release,
+        env: { ...appEnvironment(activation, port), ...command.env },
+        sockets,
+        port,
+        isHolding,
+        asksPath: readyPath !== undefined,
+        isSpare: false,
+      })),
+      activation,
+    }
+    try {
+      await becomesReady(child, { isHolding, isAlone }, config, signal)
+      if (isHolding) await go(child, config, signal)
+      return child
+    } catch (error) {
+      await child.stop(graceMs)
+      await child.fellSilent
+      throw error instanceof Error ? withWords(error, child.lastWords) : error
+    }
+  }
+
+  return {
+    async prepare(activation, signal) {
+      const release = await pathOf(activation, config)
+      await runHook(release, appEnvironment(activation, port), config.startTimeoutMs, signal)
+    },
+    beside: (activation, signal) => start(activation, signal, false),
+    async alone(activation, signal) {
+      try {
+        return await start(activation, signal, true)
+      } catch (error) {
+        if (!(error instanceof CannotOverlap)) throw error
+        sockets.drop(() => false)
+        spare.renew()
+        return start(activation, signal, true)
+      }
+    },
+  }
+}
+
+function pathOf({ digest }: Activation, config: StartConfig): Promise<string> {
+  return releasePath(config.workspaceDir, digest).catch((cause: unknown) => {
+    throw refusal('unhealthy', 'start', `release ${digest} is not on disk`, { cause })
+  })
+}
+
+interface Circumstances {
+  readonly isHolding: boolean
+  /** No other process of the app runs. */
+  readonly isAlone: boolean
+}
+
+async function becomesReady(
+  child: Child,
+  { isHolding, isAlone }: Circumstances,
+  config: StartConfig,
+  signal: AbortSignal,
+): Promise<void> {
+  const startedAt = performance.now()
+  for (;;) {
+    signal.throwIfAborted()
+    const waited = performance.now() - startedAt
+    const left = config.startTimeoutMs - waited
+    if (left <= 0) throw notReady(child, config)
+    if (!child.isAlive()) throw await ended(child, isHolding)
+    const { unheld, conflict } = child.link.facts()
+    if (unheld !== undefined && (conflict || !isAlone)) throw new CannotOverlap(unheld)
+    if (config.port === 0 && (child.saidReady() || waited > withoutPortMs)) return
+    if (config.port !== 0 && (await isReady(child, isHolding, config, Math.min(left, 1000)))) return
+    await Promise.race([child.link.changed(), child.exited, sleep(waited < 1000 ? 5 : 50)])
+  }
+}
+
+async function isReady(child: Child, isHolding: boolean, config: StartConfig, timeoutMs: number): Promise<boolean> {
+  const { port, readyPath } = config
+  const found = child.link.facts().listening.find((one) => one.port === port)
+  // A process that holds back is never asked on the shared port: another one answers there.
+  if (isHolding && found === undefined) return false
+  if (found !== undefined && (readyPath === undefined || child.saidReady())) return true
+  const asked = isHolding ? found?.door : port
+  if (asked === undefined) return false
+  return Promise.race([
+    askApp({ port: asked, readyPath, kind: found?.kind ?? 'http' }, timeoutMs),
+    child.exited.then(() => false),
+  ])
+}
+
+/** Accepts from now on. */
+async function go(child: Child, config: StartConfig, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  child.link.order({ do: 'go' })
+  const until = performance.now() + config.startTimeoutMs
+  while (!child.link.facts().went) {
+    if (!child.isAlive()) throw await ended(child, true)
+    const left = until - performance.now()
+    if (left <= 0)
+      throw refusal('unhealthy', 'not_ready', 'the app was ready, but its event loop did not turn any more')
+    await Promise.race([child.link.changed(), child.exited, sleep(left)])
+  }
+}
+
+async function ended(child: Child, isHolding: boolean): Promise<Error> {
+  const how = await child.exited
+  await child.fellSilent
+  const { attached, unheld } = child.link.facts()
+  if (isHolding && !attached) return new CannotOverlap('the app is no Node process that takes the preload')
+  // Bound by other means than the preload sees: a worker thread, a native module.
+  if (isHolding && child.lastWords.text().includes('EADDRINUSE'))
+    return new CannotOverlap(
+      unheld ?? 'it binds a port that is held by other means than net.Server of its first thread',
+    )
+  return refusal('unhealthy', 'exited', `the app ended while it started (${how}); its last lines are in the log`)
+}
+
+function notReady(child: Child, { port, readyPath, startTimeoutMs }: StartConfig): ReasonError {
+  const ports = child.link.facts().listening.map((one) => one.port)
+  const elsewhere =
+    ports.length > 0 && !ports.includes(port)
+      ? ` (it listens on ${ports.join(', ')}: let it listen on PORT, or set PORT to its port)`
+      : ''
+  const what =
+    readyPath === undefined
+      ? `port ${port} took no connection${elsewhere}`
+      : `${readyPath} on port ${port} did not answer 2xx${elsewhere}`
+  return refusal('unhealthy', 'not_ready', `the app was not ready in ${startTimeoutMs} ms: ${what}`)
+}
