@@ -1,7 +1,6 @@
 // The refresh loop: takes the latest delivery, brings it to an outcome, and begins again. A delivery that comes
 // meanwhile ends what is under way: the latest wins.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
 import type { Activation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
 import { type ReasonError, toReasonError } from '@aether/contract/reasons'
@@ -183,10 +182,10 @@ export function createLoop(options: LoopOptions): Part {
       return undefined
     }
     log.info({ digest: target.digest, commit: target.commit }, 'refreshing')
-    // From here on V8 collects what a refresh leaves before the next adds to it (peak memory 116 -> 95 MB); from the start it
-    // would refuse Node's own code cache, and start slower.
+    // Both loaded with the first refresh: an idle agent does not pay for them. From here on V8 collects what a refresh leaves before
+    // the next adds to it (peak memory 116 -> 95 MB); from the start it would refuse Node's own code cache, and start slower.
+    const { setFlagsFromString } = await import('node:v8')
     setFlagsFromString('--optimize-for-size')
-    // Loaded with the first refresh: an idle agent does not pay for it.
     const { refresh } = await import('@aether/release/refresh')
     const refreshed = await refresh(target, { ...refreshOptions, inUse }, signal, servedTarget(state))
     for (const warning of refreshed.warnings) log.warn({ digest: target.digest }, warning)

@@ -11,7 +11,7 @@ import { startPod } from './pod.ts'
 import { packReleases } from './releases.ts'
 import { takesPart, type World } from './world.ts'
 
-const spare = 'AETHER_WARM_SPARE'
+const spare = 'AETHER_SPARE_MAX_MB'
 /** Who kills a release three times in a minute has it taken back, and would measure that instead. */
 const probation = 'AETHER_PROBATION_SEC'
 
@@ -28,16 +28,16 @@ export async function startContestants(app: App, home: string, world: World): Pr
     const place = await makePlace(app, join(home, name), world)
     started.push(
       await startPod(name, place, releases, server, {
-        ...known({ [probation]: '0' }),
+        [probation]: '0',
         ...callersSettings(),
-        ...known(settings),
+        ...settings,
       }),
     )
   }
   try {
     await peer('direct', startDirect)
-    await ours('cold', { [spare]: 'false' })
-    if (suiteNames.has(spare)) await ours('spare', { [spare]: 'true' })
+    await ours('cold', { [spare]: '0' })
+    await ours('spare', {})
     await peer('restart', startRestart)
     if (pm2 !== undefined) await peer('pm2', (place) => startPm2(pm2, place))
     await peer('node-watch', startNodeWatch)
@@ -63,11 +63,6 @@ async function makePlace(app: App, folder: string, { certificate }: Certified): 
   for (const _ of app.ports) ports.push(await freePort())
   const targets = ports.map((port) => ({ port, isTls: app.isTls }))
   return { app, folder, targets, env: environmentOf(app, ports, certificate) }
-}
-
-/** Without what the suite does not know yet, so that the bench measures an older supervisor too. */
-function known(settings: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(settings).filter(([name]) => suiteNames.has(name)))
 }
 
 /** What whoever runs the bench has set is for the supervisor: another strategy, another drain. */
