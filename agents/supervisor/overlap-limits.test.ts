@@ -89,6 +89,26 @@ await test('a port that the next release does not listen on is let go', async (t
   t.equal(await ask(`http://127.0.0.1:${second}`), 'second')
 })
 
+await test('an app that first looks whether its port is free finds it free, in its first process and the next', async (t) => {
+  const world = await createWorkspace(t)
+  world.start()
+  const looking = (version: string) => `import { once } from 'node:events'
+import { createServer as createProbe } from 'node:net'
+for (let i = 0; i < 2; i++) {
+  const probe = createProbe().listen(Number(process.env.PORT))
+  await once(probe, 'listening')
+  await new Promise((resolve) => probe.close(resolve))
+}
+${appAnswering(version)}`
+  await world.verdict(world.activate(world.release('a', looking('one'))), 'ok')
+  const load = startLoad(`http://127.0.0.1:${world.port}/`)
+  await world.verdict(world.activate(world.release('b', looking('two'))), 'ok')
+  await eventually('the new one', () => load.versions().includes('two'))
+  await load.stop()
+  t.strictSame(load.failures(), [])
+  t.match(await world.metrics(), /strategy="overlap",outcome="ok"\} 2/)
+})
+
 await test('a release that listens elsewhere is told how to be found', async (t) => {
   const world = await createWorkspace(t, { AETHER_START_TIMEOUT_MS: '800' })
   const other = await freePort()

@@ -19,6 +19,7 @@ export type StartConfig = Pick<
 
 /** A worker that listens on no port has nothing to show but that it goes on running. */
 const withoutPortMs = 1000
+const handMs = 1000
 
 /** The process cannot stand beside another one; `message` says why. */
 export class CannotOverlap extends Error {
@@ -62,6 +63,8 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
     try {
       await becomesReady(child, { isHolding, isAlone }, config, signal)
       if (isHolding) await go(child, config, signal)
+      child.link.order({ do: 'hand' })
+      await isHeld(child, sockets, port)
       return child
     } catch (error) {
       await child.stop(graceMs)
@@ -134,6 +137,16 @@ async function isReady(child: Child, isHolding: boolean, config: StartConfig, ti
     askApp({ port: asked, readyPath, kind: found?.kind ?? 'http' }, timeoutMs),
     child.exited.then(() => false),
   ])
+}
+
+/** Until the socket of a first process came, so that a swap at once after it finds it; bounded, as it may never come. */
+async function isHeld(child: Child, sockets: HeldSockets, port: number): Promise<void> {
+  const until = performance.now() + handMs
+  const isComing = () => {
+    const { listening, unheld } = child.link.facts()
+    return unheld === undefined && listening.some((one) => one.port === port) && !sockets.has(port)
+  }
+  while (child.isAlive() && isComing() && performance.now() < until) await sleep(1)
 }
 
 /** Accepts from now on. */
