@@ -8,6 +8,7 @@ export interface BenchOptions {
   readonly theirs: number
   readonly busyboxImage: string
   readonly release: ReleaseOptions
+  readonly swap: SwapOptions
   /** Progress, to stderr. */
   readonly say: Say
 }
@@ -23,6 +24,23 @@ interface ReleaseOptions {
   readonly folder: string | undefined
 }
 
+/** What `swap` alone reads. */
+export interface SwapOptions {
+  /** Names of apps; `undefined` is the usual ones. */
+  readonly apps: readonly string[] | undefined
+  /** Changes of ours under load with each app. */
+  readonly swaps: number
+  /** At most so many of each peer. */
+  readonly theirs: number
+  readonly kills: number
+  /** Requests that ours answers with each app at least. */
+  readonly requests: number
+  /** Names of contestants; `undefined` is all. */
+  readonly only: readonly string[] | undefined
+  /** Where to work; `undefined` is /dev/shm. */
+  readonly folder: string | undefined
+}
+
 /** One row of the JSON: the names are the same from run to run, so that a bound can be held against them. */
 export interface BenchRow {
   readonly case: string
@@ -31,12 +49,14 @@ export interface BenchRow {
   readonly ours: number
   readonly theirs: number
   readonly unit: string
-  /** Above 1 ours is better; null where ours is 0, which no factor expresses. */
+  /** Above 1 ours is better; null where a 0 leaves no factor. */
   readonly ratio: number | null
+  /** Quartiles, where the ratio is the median of several. */
+  readonly interval?: readonly [number, number]
 }
 
 /** For measures of which less is better. */
-export function lessIsBetter(row: Omit<BenchRow, 'ratio'>): BenchRow {
+export function lessIsBetter(row: Omit<BenchRow, 'ratio' | 'interval'>): BenchRow {
   return { ...row, ratio: row.ours === 0 ? null : round(row.theirs / row.ours, 2) }
 }
 

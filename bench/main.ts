@@ -2,12 +2,16 @@
 import { parseArgs } from 'node:util'
 import { benchAnnotate } from './annotate/bench.ts'
 import type { BenchOptions } from './bench.ts'
+import { benchIdle } from './idle/bench.ts'
 import { benchRelease } from './release/bench.ts'
+import { benchSwap } from './swap/bench.ts'
 import { benchUpload } from './upload/bench.ts'
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
   annotate: benchAnnotate,
+  idle: benchIdle,
   release: benchRelease,
+  swap: benchSwap,
   upload: benchUpload,
 }
 
@@ -15,11 +19,16 @@ const usage = `Usage: npm run bench -- NAME [options]
   NAME        ${Object.keys(benches).join(', ')}
   --json      print one object on stdout, and everything else on stderr
   --ours N    annotate: changes measured for each case of ours (20)
-  --theirs N  annotate: changes measured for each peer (10)
+  --theirs N  annotate, swap: changes measured for each peer (10)
   --runs N    release: measured runs of each contestant (5)
   --cases A,B release: these cases alone
   --curve     release: five sizes instead of the cases
-  --folder F  release: where to work (/dev/shm)`
+  --folder F  release, swap: where to work (/dev/shm)
+  --apps A,B  swap: these apps alone
+  --swaps N   swap: changes of ours under load with each app (10)
+  --kills N   swap: kills of ours with each app (5)
+  --requests N  swap: requests of ours with each app at least (0)
+  --only A,B  swap: these contestants alone`
 
 try {
   const { values, positionals } = parseArgs({
@@ -32,6 +41,11 @@ try {
       cases: { type: 'string' },
       curve: { type: 'boolean', default: false },
       folder: { type: 'string' },
+      apps: { type: 'string' },
+      swaps: { type: 'string', default: '10' },
+      kills: { type: 'string', default: '5' },
+      requests: { type: 'string', default: '0' },
+      only: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
@@ -53,6 +67,15 @@ try {
         isCurve: values.curve,
         folder: values.folder,
       },
+      swap: {
+        apps: values.apps?.split(','),
+        swaps: count('--swaps', values.swaps),
+        theirs: count('--theirs', values.theirs),
+        kills: count('--kills', values.kills),
+        requests: whole('--requests', values.requests),
+        only: values.only?.split(','),
+        folder: values.folder,
+      },
       say: (line) => console.error(line),
     })
   }
@@ -63,5 +86,10 @@ try {
 
 function count(flag: string, text: string): number {
   if (!/^[1-9]\d{0,3}$/.test(text)) throw new Error(`${flag} must be a number from 1 to 9999; it is "${text}"`)
+  return Number(text)
+}
+
+function whole(flag: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`${flag} must be a number from 0 to 999999999; it is "${text}"`)
   return Number(text)
 }

@@ -1,12 +1,19 @@
 // Our programs by their paths: started, asked for what they say and for the most memory that they ever held.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 const lookMs = 10
+
+/** The bundle as in the images where it is built (`npm run build`), else the sources. */
+export function agentFile(agent: 'init-fetch' | 'fetcher' | 'supervisor'): string {
+  const bundled = `dist/agents/lib/${agent}.js`
+  return existsSync(join(root, bundled)) ? bundled : `agents/${agent}/main.ts`
+}
 
 export interface Running {
   readonly child: ChildProcess

@@ -11,6 +11,8 @@ export interface Activation {
   readonly at: string
   /** Short commit of the build where the annotations name one. */
   readonly commit: string | null
+  /** The files of a release that may be running were put right: a process of the same digest is replaced too. */
+  readonly repaired: boolean
 }
 
 export function formatActivation(activation: Activation): string {
@@ -27,5 +29,6 @@ export function parseActivation(json: string): Activation {
     previous: previous === null ? null : parseDigest(previous, 'activation.json: previous'),
     at: fields.text('at'),
     commit: fields.textOrNull('commit'),
+    repaired: fields.isTrue('repaired'),
   }
 }

@@ -8,6 +8,7 @@ import { formatPodinfo, parsePodinfo } from './podinfo.ts'
 import { ReasonError } from './reasons.ts'
 import { formatSupervisorState, parseSupervisorState, type SupervisorState } from './supervisor-state.ts'
 import { isSameTarget, parseTarget, redactUrl } from './target.ts'
+import { formatTraceparent, parseTraceparent } from './traceparent.ts'
 
 const hex = '0123456789abcdef'.repeat(4)
 const digest = digestFromHex(hex)
@@ -210,9 +211,10 @@ await test('a broken line of a stranger never hides ours', async (t) => {
 })
 
 await test('an activation reads back, and a broken one names its field', async (t) => {
-  const activation = { id: 7, digest, previous: null, at: '2026-01-01T00:00:00.000Z', commit: 'abc' }
+  const activation = { id: 7, digest, previous: null, at: '2026-01-01T00:00:00.000Z', commit: 'abc', repaired: true }
   t.strictSame(parseActivation(formatActivation(activation)), activation)
   t.strictSame(parseActivation(formatActivation({ ...activation, previous: digest, commit: null })).previous, digest)
+  t.equal(parseActivation(JSON.stringify({ ...activation, repaired: undefined })).repaired, false, 'an older one')
   for (const [change, says] of [
     [{ id: -1 }, /activation\.json: id is not a whole number/],
     [{ id: 1.5 }, /id/],
@@ -222,6 +224,7 @@ await test('an activation reads back, and a broken one names its field', async (
     [{ previous: 'x' }, /previous/],
     [{ at: null }, /at is not a string/],
     [{ commit: 5 }, /commit/],
+    [{ repaired: 'yes' }, /repaired is not true or false/],
   ] as const)
     t.throws(() => parseActivation(JSON.stringify({ ...activation, ...change })), { message: says })
   for (const text of ['', '{', '[]', 'null', '"x"', '{}'])
@@ -272,3 +275,26 @@ await test('a supervisor state reads back, is cut to size, and a broken one name
 function withUrl(text: string): Record<string, string> {
   return { [annotations.digest]: digest, [annotations.artifactUrl]: text }
 }
+
+await test('a traceparent is read by the rules of W3C Trace Context, and a malformed one is none', async (t) => {
+  const [trace, span] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7']
+  const text = `00-${trace}-${span}-01`
+  t.strictSame(parseTraceparent(` ${text} `), { traceId: trace, spanId: span, isSampled: true })
+  t.equal(parseTraceparent(`00-${trace}-${span}-02`)?.isSampled, false)
+  t.ok(parseTraceparent(`01-${trace}-${span}-01-more`), 'a later version may say more')
+  for (const bad of [
+    undefined,
+    null,
+    '',
+    'x',
+    `${text}-more`,
+    `ff-${trace}-${span}-01`,
+    `00-${'0'.repeat(32)}-${span}-01`,
+    `00-${trace}-${'0'.repeat(16)}-01`,
+    text.toUpperCase(),
+    ...nasty,
+  ])
+    t.equal(parseTraceparent(bad), undefined)
+  const read = parseTraceparent(text)
+  t.equal(read === undefined ? '' : formatTraceparent(read), text)
+})

@@ -13,6 +13,8 @@ export interface Fields {
   objectOrNull(name: string): Readonly<Record<string, unknown>> | null
   /** A whole number from 0 on. */
   count(name: string): number
+  /** False also where it is missing, as in the record of an older version. */
+  isTrue(name: string): boolean
 }
 
 /** Parses a JSON object and answers readers of its fields; `what` is named in each error. */
@@ -55,6 +57,11 @@ export function parseFields(json: string, what: string): Fields {
     count(name) {
       const field = fields[name]
       if (typeof field !== 'number' || !Number.isSafeInteger(field) || field < 0) throw wrong(name, 'a whole number')
+      return field
+    },
+    isTrue(name) {
+      const field = fields[name] ?? false
+      if (typeof field !== 'boolean') throw wrong(name, 'true or false')
       return field
     },
   }

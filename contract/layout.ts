@@ -11,12 +11,16 @@ export interface VolumeLayout {
   readonly staging: string
   /** One record a release: written before the release gets its name, so a release with no record is not trusted. */
   readonly complete: string
+  /** What each release is made of, file by file (release/manifest.ts). */
+  readonly manifests: string
   readonly state: string
   /** Folder of the sockets by which one writer at a time is found (release/lock.ts). */
   readonly lock: string
+  /** Where the kernel says which boot this is; not of the volume. */
+  readonly bootId: string
 }
 
-export function layoutOf(root: string): VolumeLayout {
+export function layoutOf(root: string, bootId = '/proc/sys/kernel/random/boot_id'): VolumeLayout {
   const workspace = join(root, 'workspace')
   return {
     root,
@@ -24,8 +28,10 @@ export function layoutOf(root: string): VolumeLayout {
     releases: join(workspace, 'releases'),
     staging: join(root, 'staging'),
     complete: join(root, 'complete'),
+    manifests: join(root, 'manifests'),
     state: join(root, 'state.json'),
     lock: join(root, 'lock'),
+    bootId,
   }
 }
 

@@ -66,6 +66,11 @@ export const metrics = {
     help: 'Always 1; the digest that serves.',
     labels: ['digest'],
   },
+  releaseDriftTotal: {
+    name: 'aether_release_drift_total',
+    help: 'Checks that found the release on disk other than it was verified, by what was found first.',
+    labels: ['detail'],
+  },
   buildInfo: {
     name: 'aether_build_info',
     help: 'Always 1; the version of this agent.',

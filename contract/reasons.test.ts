@@ -6,7 +6,7 @@ import { annotations } from './annotations.ts'
 import { suiteNames } from './env-names.ts'
 import { cliExitCodes, exitCodes } from './exit-codes.ts'
 import { metrics } from './metric-names.ts'
-import { ReasonError, reasons, refusal, toReasonError } from './reasons.ts'
+import { ReasonError, reasons, refusal, retryRuleOf, toReasonError } from './reasons.ts'
 
 const text = readFileSync(new URL('../docs/contract.md', import.meta.url), 'utf8')
 
@@ -27,16 +27,23 @@ const code = (words: readonly string[]) => words.map((word) => `\`${word}\``).jo
 const bare = (cell: string | undefined) => (cell ?? '').replaceAll('`', '')
 
 await test('the reasons table of the docs is the one of the code', async (t) => {
-  const rows = Object.entries(reasons).map(([reason, { exitCode, retry, details, doc }]) => [
+  const rows = Object.entries(reasons).map(([reason, { exitCode, retry, retryOf = {}, details, doc }]) => [
     code([reason]),
     String(exitCode),
-    retry,
+    [retry, ...Object.entries(retryOf).map(([detail, rule]) => `\`${detail}\`: ${rule}`)].join(', '),
     code(details),
     doc,
   ])
   t.strictSame(tableOf('reason'), rows)
   const rules = new Set(Object.values(reasons).map(({ retry }) => code([retry])))
   t.strictSame(new Set(tableOf('retry').map(([rule]) => rule)), rules)
+})
+
+await test('a retry rule of a detail is one of a detail that there is', async (t) => {
+  for (const { details, retryOf = {} } of Object.values(reasons))
+    for (const detail of Object.keys(retryOf)) t.ok(details.includes(detail), detail)
+  t.equal(retryRuleOf({ reason: 'download', detail: 'address_refused' }), 'slow')
+  t.equal(retryRuleOf({ reason: 'download', detail: 'timeout' }), 'backoff')
 })
 
 await test('each reason has an exit code of its own, apart from those of every command', async (t) => {

@@ -11,6 +11,8 @@ export type RetryRule = 'annotation' | 'backoff' | 'slow'
 interface ReasonRow {
   readonly exitCode: number
   readonly retry: RetryRule
+  /** Where a detail has a rule of its own: nothing heals it within seconds. */
+  readonly retryOf?: Readonly<Record<string, RetryRule>>
   readonly doc: string
   /** Finer words for the `detail=` pair of the marker; a closed list too. */
   readonly details: readonly string[]
@@ -46,6 +48,7 @@ const table = {
   download: {
     exitCode: 13,
     retry: 'backoff',
+    retryOf: { too_large: 'slow', origin_refused: 'slow', address_refused: 'slow' },
     doc: 'The artifact could not be fetched whole.',
     details: [
       'unreachable',
@@ -72,7 +75,7 @@ const table = {
     retry: 'annotation',
     doc: 'The artifact is not an archive that we take, or breaks a rule for its entries.',
     details: [
-      'not_gzip',
+      'bad_compression',
       'not_tar',
       'truncated',
       'path_escape',
@@ -85,8 +88,8 @@ const table = {
   disk_full: {
     exitCode: 16,
     retry: 'slow',
-    doc: 'No room for the release on the volume (ENOSPC, EDQUOT), or in AETHER_WORKSPACE_MAX_BYTES.',
-    details: ['bytes', 'inodes', 'budget'],
+    doc: 'No room for the release on the volume (ENOSPC, EDQUOT), in AETHER_WORKSPACE_MAX_BYTES, or above AETHER_MIN_FREE_BYTES.',
+    details: ['bytes', 'inodes', 'budget', 'floor'],
   },
   read_only: {
     exitCode: 17,
@@ -130,6 +133,12 @@ const table = {
     doc: 'A new pod asked control for its target and got none.',
     details: ['unreachable', 'refused', 'malformed', 'no_target'],
   },
+  drift: {
+    exitCode: 24,
+    retry: 'backoff',
+    doc: 'The release that serves is not, or not provably, what was verified; it is fetched again.',
+    details: ['changed', 'missing', 'extra', 'unverified'],
+  },
   internal: {
     exitCode: 70,
     retry: 'slow',
@@ -142,6 +151,12 @@ export type Reason = keyof typeof table
 export type Detail<R extends Reason = Reason> = (typeof table)[R]['details'][number]
 
 export const reasons: Readonly<Record<Reason, ReasonRow>> = table
+
+/** The retry rule of a failure. */
+export function retryRuleOf({ reason, detail }: Pick<ReasonError, 'reason' | 'detail'>): RetryRule {
+  const { retry, retryOf } = reasons[reason]
+  return retryOf?.[detail] ?? retry
+}
 
 export function isReason(text: string): text is Reason {
   return Object.hasOwn(table, text)

@@ -2,6 +2,7 @@
 import { annotations } from './annotations.ts'
 import { type Digest, parseDigest } from './digest.ts'
 import { refusal } from './reasons.ts'
+import { parseTraceparent, type TraceContext } from './traceparent.ts'
 
 // Not exported, so that only parseTarget can make a Target.
 const made = Symbol('target')
@@ -14,6 +15,8 @@ export interface Target {
   readonly signature?: string
   /** The first 12 characters of the build's commit, of [0-9A-Za-z._-]; left out where it has others. */
   readonly commit?: string
+  /** The trace that asked for it. */
+  readonly trace?: TraceContext
   readonly [made]: true
 }
 
@@ -44,11 +47,13 @@ export function parseTarget(all: Readonly<Record<string, string>>): Asked {
     )
   const signature = all[annotations.signature]?.trim()
   const commit = parseCommit(all[annotations.buildCommit])
+  const trace = parseTraceparent(all[annotations.traceparent])
   return {
     digest: parsed,
     artifactUrl: parseArtifactUrl(url),
     ...(signature ? { signature } : {}),
     ...(commit ? { commit } : {}),
+    ...(trace ? { trace } : {}),
     [made]: true,
   }
 }

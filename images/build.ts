@@ -3,7 +3,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { type BundledCommand, bundleCommands, formatBundle } from './bundle.ts'
-import { agents, control, root } from './bundles.ts'
+import { agentEnvironment, agents, control, root } from './bundles.ts'
 import { type Layer, writeLayer } from './layer.ts'
 import { detectMachine } from './machine.ts'
 import { type Image, writeArchive } from './oci.ts'
@@ -72,6 +72,7 @@ async function buildImages(options: Options): Promise<void> {
   const all: Record<string, Image> = {
     'aether-agent': {
       ...image('aether-agent', 'The agents beside an app: init-fetch, fetcher and ed25519-verify.'),
+      env: { PATH: '/aether/bin:/usr/local/bin', ...agentEnvironment },
       command: ['fetcher'],
       layers: [system.base, agentLayer],
     },

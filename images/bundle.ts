@@ -4,6 +4,8 @@ import { chmod, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { build, type Metafile } from 'esbuild'
 import { replaceFolder } from './cache.ts'
+import { emptyFiles } from './empty-files.ts'
+import { lazyBuiltins } from './lazy-builtins.ts'
 import { lazyCommonJs } from './lazy-commonjs.ts'
 import { collectLicenses } from './licenses.ts'
 import { packageFolders } from './package-folder.ts'
@@ -28,6 +30,8 @@ export type Recipe = {
   readonly external?: readonly string[]
   /** Packages that read files beside themselves (package-folder.ts). */
   readonly withFiles?: readonly string[]
+  /** Files of packages that are loaded with them and never used here (empty-files.ts). */
+  readonly unused?: readonly string[]
 }
 
 /** One command and the files it needs, relative to the bundle; `startBytes` counts what is loaded before it runs. */
@@ -96,7 +100,7 @@ async function listAssets(root: string, { assets = [] }: Recipe): Promise<Map<st
   return found
 }
 
-function compile(root: string, { external = [], withFiles = [] }: Recipe, siblings: Siblings) {
+function compile(root: string, { external = [], withFiles = [], unused = [] }: Recipe, siblings: Siblings) {
   return build({
     absWorkingDir: root,
     entryPoints: siblings.entries(),
@@ -114,7 +118,7 @@ function compile(root: string, { external = [], withFiles = [] }: Recipe, siblin
     legalComments: 'external',
     banner: { js: banner },
     external: [...external],
-    plugins: [siblings.plugin, lazyCommonJs, packageFolders(withFiles)],
+    plugins: [siblings.plugin, lazyBuiltins, lazyCommonJs, packageFolders(withFiles), emptyFiles(unused)],
     metafile: true,
     write: false,
     logLevel: 'error',

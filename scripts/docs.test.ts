@@ -25,3 +25,16 @@ await test('each promise of the security page names a test, or says that it is n
   for (const [, number, promise = '', tests = ''] of rows)
     t.ok(/`[\w./-]+\.(test|e2e)\.ts`/.test(tests) || promise.startsWith('Not given yet'), `promise ${number}`)
 })
+
+await test('each fault of the security page names tests that there are', async (t) => {
+  const page = readFileSync(join(root, 'docs/security.md'), 'utf8')
+  const [, table = ''] = page.split('| fault |')
+  const rows = table.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| beyond'))
+  t.ok(rows.length > 20, `${rows.length} rows`)
+  for (const row of rows) {
+    const named = [...row.matchAll(/`([\w./-]+\.(?:test|e2e)\.ts)`: "([^"]+)"/g)]
+    t.ok(named.length > 0 || row.includes('| no test of its own |'), row.slice(0, 60))
+    for (const [, path = '', name = ''] of named)
+      t.ok(readFileSync(join(root, path), 'utf8').includes(`'${name}'`), `${path}: ${name}`)
+  }
+})

@@ -22,7 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: ['contract', 'artifact', 'verifier'],
   images: [],
   e2e: ['contract', 'artifact'],
-  bench: ['contract', 'artifact', 'e2e'],
+  bench: ['contract', 'artifact', 'fetcher', 'images', 'e2e'],
   scripts: ['contract', 'artifact'],
 }
 

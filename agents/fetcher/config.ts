@@ -3,6 +3,7 @@ import type { RefreshOptions } from '@aether/release/refresh'
 import { createConfigReader } from '@aether/runtime/config'
 import type { ControlSettings } from '@aether/runtime/control-token'
 import { type LogLevel, logLevels } from '@aether/runtime/log'
+import { readTraceOptions, type TraceOptions } from '@aether/runtime/trace-options'
 
 export interface FetcherConfig {
   readonly app: string
@@ -12,6 +13,7 @@ export interface FetcherConfig {
   readonly pod: { readonly name: string; readonly namespace: string; readonly uid: string }
   readonly api: { readonly url: string; readonly credentialsDir: string }
   readonly control: ControlSettings | undefined
+  readonly traces: TraceOptions | undefined
   readonly supervised: boolean
   readonly verdictTimeoutMs: number
   readonly runDir: string
@@ -19,6 +21,9 @@ export interface FetcherConfig {
   readonly minIntervalMs: number
   readonly maxRetries: number
   readonly anomalyThreshold: number
+  /** 0 is no check. */
+  readonly driftIntervalMs: number
+  readonly driftBytesPerSec: number
   readonly healthPort: number
   readonly healthHost: string
   readonly logLevel: LogLevel
@@ -26,8 +31,8 @@ export interface FetcherConfig {
   readonly warnings: readonly string[]
 }
 
-/** Throws ConfigError, HelpAsked, or ReasonError `key`. */
-export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): FetcherConfig {
+/** Rejects with ConfigError, HelpAsked, or ReasonError `key`. */
+export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<FetcherConfig> {
   const read = createConfigReader(
     'fetcher',
     "follows the pod's annotations and refreshes the release in place.",
@@ -84,6 +89,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
       ),
     },
     control,
+    traces: readTraceOptions(read),
     supervised: read.boolean('AETHER_SUPERVISED', false, "true waits for the supervisor's verdict before REFRESH_OK."),
     verdictTimeoutMs: read.integer(
       'AETHER_VERDICT_TIMEOUT_MS',
@@ -111,6 +117,20 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
       { min: 1, max: 1_000_000 },
       'Failures in a row from which on retries come once a minute, whatever their reason.',
     ),
+    driftIntervalMs:
+      1000 *
+      read.integer(
+        'AETHER_DRIFT_INTERVAL_SEC',
+        3600,
+        { min: 0, max: 1_000_000 },
+        'Seconds between checks of the release that serves against its manifest; 0 is none.',
+      ),
+    driftBytesPerSec: read.integer(
+      'AETHER_DRIFT_MAX_BYTES_PER_SEC',
+      33_554_432,
+      { min: 1024, max: Number.MAX_SAFE_INTEGER },
+      'Most bytes a second that are read for a manifest or a check.',
+    ),
     healthPort: read.integer(
       'AETHER_HEALTH_PORT',
       19_465,
@@ -119,7 +139,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Fet
     ),
     healthHost: read.text('AETHER_HEALTH_HOST', '0.0.0.0', 'Address that port is bound to.'),
     logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
-    refresh: readRefreshOptions(read, control),
+    refresh: await readRefreshOptions(read, control),
   }
   return Object.freeze({ ...config, warnings: read.finish().warnings })
 }

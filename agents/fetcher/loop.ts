@@ -1,6 +1,7 @@
 // The refresh loop: takes the latest delivery, brings it to an outcome, and begins again. A delivery that comes
 // meanwhile ends what is under way: the latest wins.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
 import type { Activation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
 import { type ReasonError, toReasonError } from '@aether/contract/reasons'
@@ -9,15 +10,17 @@ import { activate, findRelease, readActivation, readCurrent } from '@aether/rele
 import { lockVolume, type VolumeLock } from '@aether/release/lock'
 import { pruneReleases } from '@aether/release/prune'
 import { recoverVolume } from '@aether/release/recover'
-import { type Refreshed, type RefreshOptions, refresh, refreshedBefore } from '@aether/release/refresh'
+import type { RefreshOptions } from '@aether/release/refresh'
+import { type Refreshed, refreshedBefore } from '@aether/release/refreshed'
 import type { Log } from '@aether/runtime/log'
 import type { Part } from '@aether/runtime/parts'
-import type { Delivery } from './delivery.ts'
+import { createDelivery, type Delivery } from './delivery.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { Observer, Subject } from './observe.ts'
 import type { Pace } from './pace.ts'
 import { type Relapse, type RelapseWatch, watchRelapse } from './relapse.ts'
 import { type FetcherState, loadState, saveState, servedTarget } from './state.ts'
+import { takeWatching, type Upkeep } from './upkeep.ts'
 import { awaitVerdict, readSupervisorState } from './verdict.ts'
 
 export interface LoopOptions {
@@ -30,12 +33,14 @@ export interface LoopOptions {
   readonly verdictTimeoutMs: number
   readonly runDir: string
   readonly keepReleases: number
+  /** Of the release that serves. */
+  readonly upkeep: Upkeep
 }
 
 const volumePauseMs = 5000
 
 export function createLoop(options: LoopOptions): Part {
-  const { mailbox, observer, log, pace, refresh: refreshOptions } = options
+  const { mailbox, observer, log, pace, upkeep, refresh: refreshOptions } = options
   const { layout } = refreshOptions
   const stop = new AbortController()
   let running: Promise<void> | undefined
@@ -53,15 +58,20 @@ export function createLoop(options: LoopOptions): Part {
     let isDeferred = false
     let waitMs = Number.POSITIVE_INFINITY
     while (!stop.signal.aborted) {
-      const taken = await mailbox.take(
-        waitMs,
-        watched === undefined ? stop.signal : AbortSignal.any([stop.signal, watched.signal]),
-      )
+      const until = performance.now() + waitMs
+      const signal = watched === undefined ? stop.signal : AbortSignal.any([stop.signal, watched.signal])
+      const { taken, drifted } = await takeWatching(mailbox, waitMs, upkeep, signal)
       if (stop.signal.aborted) return
       const relapse = watched?.relapse()
       if (relapse !== undefined) {
         watched = undefined
         await fallBack(relapse, taken ?? pending)
+      }
+      if (drifted !== undefined) {
+        const isPending = await sayDrift(drifted, pending)
+        if (isPending) tries = 1
+        waitMs = isPending ? pace.retryMs(drifted, tries, state.failures) : Math.max(0, until - performance.now())
+        continue
       }
       if (taken !== undefined) tries = 0
       else if (pending !== undefined && !isDeferred) pending = { ...pending, at: performance.now() } // timed from here
@@ -72,11 +82,24 @@ export function createLoop(options: LoopOptions): Part {
       if (pending === undefined || isDeferred) continue
       const failure = await attempt(pending).catch(toReasonError)
       tries = failure === undefined ? 0 : tries + 1
-      waitMs =
-        failure === undefined
-          ? Number.POSITIVE_INFINITY
-          : pace.retryMs(failure.reason, tries, state.failures, failure.retryAfterMs)
+      waitMs = failure === undefined ? Number.POSITIVE_INFINITY : pace.retryMs(failure, tries, state.failures)
     }
+  }
+
+  /** Answers whether it is the pending target that drifted, which a retry brings again; any other is brought here, once. */
+  async function sayDrift(drifted: ReasonError, pending: Delivery | undefined): Promise<boolean> {
+    const live = await readCurrent(layout)
+    const served = createDelivery(state.served, performance.now())
+    await failed(drifted, live === null ? undefined : { digest: live }, served)
+    if (live === null || pending?.asked?.digest === live) return live !== null
+    const { refused } = state
+    if (served.asked?.digest === live) await attempt(served)
+    else log.error({ digest: live }, 'no annotations ask for this release any more, so it cannot be fetched again')
+    if (refused === null || refused.digest === live) return false
+    // What is asked for did not come up, and that stays so.
+    await remember({ ...state, refused })
+    observer.resumed(state)
+    return false
   }
 
   /** The volume may be full, read-only or held by a process about to end: waited for, never died of. */
@@ -85,13 +108,14 @@ export function createLoop(options: LoopOptions): Part {
     for (let failures = 1; !stop.signal.aborted; failures++) {
       try {
         lock ??= await lockVolume(layout)
-        await recoverVolume(layout)
+        const lost = await recoverVolume(layout)
         const { state: loaded, fault } = await loadState(layout.state)
         if (fault !== undefined) log.warn({ err: fault }, 'state.json cannot be read; a fresh one is begun')
         state = loaded
         observer.state(state)
         const activation = await readActivation(layout)
-        if (activation !== null && activation.id <= state.reported) {
+        if (lost !== undefined) await failed(lost, activation ?? undefined, { at: performance.now() })
+        else if (activation !== null && activation.id <= state.reported) {
           observer.resumed(state)
           if (activation.digest === state.lastDigest) watch(activation)
         }
@@ -139,7 +163,9 @@ export function createLoop(options: LoopOptions): Part {
 
   async function bringToDisk(target: Target, delivery: Delivery, signal: AbortSignal): Promise<Refreshed | undefined> {
     const [activation, current] = await Promise.all([readActivation(layout), readCurrent(layout)])
-    if (activation !== null && current === target.digest && activation.digest === target.digest) {
+    const isActive = activation !== null && current === target.digest && activation.digest === target.digest
+    // One that drifted is brought again; one that was put right is still to be activated anew.
+    if (isActive && (await findRelease(layout, target.digest))?.isMended === false) {
       if (activation.id <= state.reported) {
         log.debug({ digest: target.digest }, 'already serving')
         // Not where it is active only because it did not come up and there was nothing to go back to.
@@ -157,6 +183,11 @@ export function createLoop(options: LoopOptions): Part {
       return undefined
     }
     log.info({ digest: target.digest, commit: target.commit }, 'refreshing')
+    // From here on V8 collects what a refresh leaves before the next adds to it (peak memory 116 -> 95 MB); from the start it
+    // would refuse Node's own code cache, and start slower.
+    setFlagsFromString('--optimize-for-size')
+    // Loaded with the first refresh: an idle agent does not pay for it.
+    const { refresh } = await import('@aether/release/refresh')
     const refreshed = await refresh(target, { ...refreshOptions, inUse }, signal, servedTarget(state))
     for (const warning of refreshed.warnings) log.warn({ digest: target.digest }, warning)
     return refreshed
@@ -223,7 +254,7 @@ export function createLoop(options: LoopOptions): Part {
   async function failed(
     error: ReasonError,
     about: Subject | undefined,
-    delivery: Delivery,
+    delivery: Pick<Delivery, 'at'>,
     changes: Partial<FetcherState> = {},
   ): Promise<ReasonError> {
     const next = { ...state, ...changes, failures: state.failures + 1 }

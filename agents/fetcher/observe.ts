@@ -2,8 +2,9 @@
 import { type Digest, hexOf } from '@aether/contract/digest'
 import { formatRefreshFail, formatRefreshOk, formatRefreshState } from '@aether/contract/markers'
 import { metrics } from '@aether/contract/metric-names'
-import type { ReasonError } from '@aether/contract/reasons'
-import type { Refreshed } from '@aether/release/refresh'
+import { type ReasonError, reasons } from '@aether/contract/reasons'
+import type { TraceContext } from '@aether/contract/traceparent'
+import type { Refreshed } from '@aether/release/refreshed'
 import type { Log } from '@aether/runtime/log'
 import { createCounter, createGauge, createHistogram, type Registry, type TypedGauge } from '@aether/runtime/metrics'
 import type { FetcherState } from './state.ts'
@@ -17,6 +18,7 @@ export type Settled = Omit<Refreshed, 'warnings' | 'keyId'> & {
 export interface Subject {
   readonly digest: Digest
   readonly commit?: string | null
+  readonly trace?: TraceContext
 }
 
 export interface Observer {
@@ -49,6 +51,7 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
   const anomalies = createCounter(registry, metrics.anomalyEventsTotal)
   const stages = createHistogram(registry, metrics.refreshStageSeconds, stageBuckets)
   const artifactBytes = createCounter(registry, metrics.artifactBytesTotal)
+  const drifts = createCounter(registry, metrics.releaseDriftTotal)
   const release = createGauge(registry, metrics.releaseInfo)
   const patches: number[] = []
   const patchRate: TypedGauge<'app'> = createGauge(registry, metrics.patchRatePerMinute, () => {
@@ -60,6 +63,7 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
   // Shown from the start, so that a rate over their first increase is seen.
   signatureFailed.inc({ app }, 0)
   anomalies.inc({ app }, 0)
+  for (const detail of reasons.drift.details) drifts.inc({ detail }, 0)
 
   function forgetPatches(now: number): void {
     while (patches[0] !== undefined && (patches[0] < now - 60_000 || patches.length > mostPatches)) patches.shift()
@@ -130,6 +134,7 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
       const { reason, detail, message } = error
       failed.inc({ app, reason, commit: commitLabel(about?.commit ?? '', reason) })
       if (reason === 'signature') signatureFailed.inc({ app })
+      if (reason === 'drift') drifts.inc({ detail })
       log.error({ reason, detail, digest: about?.digest, cause: error.cause }, message)
       const digest = about === undefined ? undefined : hexOf(about.digest)
       log.marker(formatRefreshFail({ app, reason, ms }, { detail, digest, failures: state.failures }))

@@ -1,6 +1,6 @@
 // When the next try may be: a minimum time between activations, retries by the rule of the reason (contract/reasons.ts),
 // and slow retries once failures in a row reach the threshold.
-import { type Reason, reasons } from '@aether/contract/reasons'
+import { type ReasonError, retryRuleOf } from '@aether/contract/reasons'
 
 export interface PaceOptions {
   readonly minIntervalMs: number
@@ -12,6 +12,8 @@ export interface PaceOptions {
   readonly random: () => number
 }
 
+type Failure = Pick<ReasonError, 'reason' | 'detail' | 'retryAfterMs'>
+
 export interface Pace {
   /** Milliseconds until an activation may be; 0 where it may be now. `now` is monotonic. */
   restMs(now: number): number
@@ -20,7 +22,7 @@ export interface Pace {
    * Milliseconds until try number `tries + 1` of the same target, never within `retryAfterMs`, which a server asked for;
    * Infinity where only new annotations help.
    */
-  retryMs(reason: Reason, tries: number, failuresInARow: number, retryAfterMs?: number): number
+  retryMs(failure: Failure, tries: number, failuresInARow: number): number
   /** Whether this failure is the one that reaches the threshold. */
   isAnomaly(failuresInARow: number): boolean
 }
@@ -36,8 +38,9 @@ export function createPace({ minIntervalMs, maxRetries, anomalyThreshold, random
     activated(now) {
       last = now
     },
-    retryMs(reason, tries, failuresInARow, retryAfterMs = 0) {
-      const { retry } = reasons[reason]
+    retryMs(failure, tries, failuresInARow) {
+      const { retryAfterMs = 0 } = failure
+      const retry = retryRuleOf(failure)
       if (retry === 'annotation') return Number.POSITIVE_INFINITY
       const jitter = 0.5 + random() / 2
       const isSlow = retry === 'slow' || tries > maxRetries || failuresInARow >= anomalyThreshold

@@ -1,3 +1,4 @@
+import { refusal } from '@aether/contract/reasons'
 import { test } from 'tap'
 import { createDelivery } from './delivery.ts'
 import { createMailbox } from './mailbox.ts'
@@ -37,26 +38,30 @@ await test('an end that is asked for ends the wait', async (t) => {
   t.equal(await waiting, undefined)
 })
 
+const unreachable = refusal('download', 'unreachable', '')
+const isBusy = refusal('download', 'http_status', '', { retryAfterMs: 7000 })
 const paceOptions = { minIntervalMs: 2000, maxRetries: 8, anomalyThreshold: 100, random: () => 1 }
 
 await test('retries grow to five seconds with jitter, then come once a minute; some wait for annotations', async (t) => {
   const pace = createPace(paceOptions)
   t.same(
-    [1, 2, 3, 4, 5, 8].map((tries) => pace.retryMs('download', tries, tries)),
+    [1, 2, 3, 4, 5, 8].map((tries) => pace.retryMs(unreachable, tries, tries)),
     [500, 1000, 2000, 4000, 5000, 5000],
   )
-  t.equal(createPace({ ...paceOptions, random: () => 0 }).retryMs('download', 1, 1), 250)
-  t.equal(pace.retryMs('download', 9, 9), 60_000)
-  t.equal(pace.retryMs('checksum', 1, 1), 60_000)
-  t.equal(pace.retryMs('signature', 1, 1), Number.POSITIVE_INFINITY)
-  t.equal(pace.retryMs('download', 1, 1, 7000), 7500, 'a busy server is left alone as long as it asks')
-  t.equal(pace.retryMs('download', 9, 9, 7000), 60_000)
+  t.equal(createPace({ ...paceOptions, random: () => 0 }).retryMs(unreachable, 1, 1), 250)
+  t.equal(pace.retryMs(unreachable, 9, 9), 60_000)
+  t.equal(pace.retryMs(refusal('checksum', 'mismatch', ''), 1, 1), 60_000)
+  t.equal(pace.retryMs(refusal('signature', 'invalid', ''), 1, 1), Number.POSITIVE_INFINITY)
+  for (const detail of ['too_large', 'origin_refused', 'address_refused'] as const)
+    t.equal(pace.retryMs(refusal('download', detail, ''), 1, 1), 60_000, `${detail} heals in no second`)
+  t.equal(pace.retryMs(isBusy, 1, 1), 7500, 'a busy server is left alone as long as it asks')
+  t.equal(pace.retryMs(isBusy, 9, 9), 60_000)
 })
 
 await test('at the threshold of failures in a row every retry is slow, and the anomaly is one event', async (t) => {
   const pace = createPace({ ...paceOptions, anomalyThreshold: 3 })
   t.same(
-    [1, 2, 3, 4].map((failures) => pace.retryMs('download', 1, failures)),
+    [1, 2, 3, 4].map((failures) => pace.retryMs(unreachable, 1, failures)),
     [500, 500, 60_000, 60_000],
   )
   t.same(

@@ -1,13 +1,14 @@
 // The fetcher as a process beside a supervisor, which the test speaks for; e2e runs the real one beside it.
 
 import { execFileSync } from 'node:child_process'
-import { symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hexOf } from '@aether/contract/digest'
+import { releaseName } from '@aether/contract/layout'
 import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
-import { createWorld } from './test-kit.ts'
+import { createWorld, type Made } from './test-kit.ts'
 
 await test('supervised, OK waits for the verdict', async (t) => {
   const world = await createWorld(t, { AETHER_SUPERVISED: 'true' })
@@ -52,6 +53,27 @@ await test('a release that does not come up is taken back, and waits for new ann
   await eventually('the next try', () => world.activation().id === 4)
   world.say({ activation: 4, digest: two.digest, outcome: 'ok' })
   t.match(await again.marker(1), { kind: 'ok', digest: hexOf(two.digest) })
+})
+
+await test('a release that a process may still read is not pruned, however old, until the supervisor says so', async (t) => {
+  const world = await createWorld(t, { AETHER_SUPERVISED: 'true', AETHER_KEEP_RELEASES: '2' })
+  const [one, two, three, four, five] = ['one', 'two', 'three', 'four', 'five'].map((text) => world.make(text))
+  if (!one || !two || !three || !four || !five) throw new Error('five releases')
+  const isThere = ({ digest }: Made) => readdirSync(world.layout.releases).includes(releaseName(digest))
+  const fetcher = world.start()
+  let id = 0
+  async function serve(made: Made, inUse: readonly Made[]) {
+    world.annotate(made.annotations)
+    await eventually('the activation', () => world.activation().id === id + 1)
+    const { digest } = made
+    world.say({ activation: ++id, digest, outcome: 'ok', inUse: inUse.map((used) => used.digest) })
+    t.match(await fetcher.marker(id), { kind: 'ok' })
+  }
+  for (const made of [one, two, three, four]) await serve(made, [one, made])
+  await eventually('the prune', () => !isThere(two))
+  t.ok(isThere(one), 'the oldest of all is in use')
+  await serve(five, [five])
+  await eventually('its prune', () => !isThere(one))
 })
 
 await test('a release that served and is refused after all is taken back, also by a fetcher that was started since', async (t) => {

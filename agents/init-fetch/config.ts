@@ -17,8 +17,8 @@ export interface InitFetchConfig {
   readonly warnings: readonly string[]
 }
 
-/** Throws ConfigError, HelpAsked, or ReasonError `key`. */
-export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): InitFetchConfig {
+/** Rejects with ConfigError, HelpAsked, or ReasonError `key`. */
+export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<InitFetchConfig> {
   const read = createConfigReader(
     'init-fetch',
     'brings the first release into a new pod before the app starts.',
@@ -49,7 +49,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Ini
       1000 *
       read.integer('AETHER_CONTROL_WAIT_SEC', 300, { min: 0, max: 86_400 }, "Longest wait for control's answer."),
     logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
-    refresh: readRefreshOptions(read, control),
+    refresh: await readRefreshOptions(read, control),
   }
   return Object.freeze({ ...config, warnings: read.finish().warnings })
 }

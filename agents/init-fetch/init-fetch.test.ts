@@ -7,12 +7,16 @@ import { annotations } from '@aether/contract/annotations'
 import { layoutOf } from '@aether/contract/layout'
 import { formatPodinfo } from '@aether/contract/podinfo'
 import { type Reason, reasons } from '@aether/contract/reasons'
-import { readActivation, readCurrent } from '@aether/release/activate'
+import { readActivation, readCurrent, releasePath } from '@aether/release/activate'
+import { writeManifest } from '@aether/release/manifest'
+import { amendRecord, readRecord } from '@aether/release/record'
+import { createSlices } from '@aether/release/slices'
 import { createArtifactServer, createSigner, digestOf } from '@aether/release/test-kit'
 import { entry } from '@aether/release/test-tar'
 import { startProcess, testFolder } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 
+const never = new AbortController().signal
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
 async function createWorld(t: Test) {
@@ -93,4 +97,41 @@ await test('a key that may not be trusted, and a wrong setting, are said before 
   t.equal(wrong.code, 2)
   t.match(wrong.lines.join('\n'), /2 faults[^]*AETHER_REQUIRE_SIGNATURE[^]*AETHER_MAX_ENTRIES/)
   t.equal(world.server.asked.length, 0)
+})
+
+await test('after a reboot the app is not started on a release that nothing vouches for', async (t) => {
+  const world = await createWorld(t)
+  const { layout, digest, good, server } = world
+  t.equal((await world.run(good)).code, 0)
+  const record = await readRecord(layout, digest)
+  if (record === undefined) throw new Error('no record')
+  const path = join(releasePath(layout, digest), 'server.js')
+  writeFileSync(path, '\0\0\0')
+  await amendRecord(layout, { ...record, boot: 'another boot' })
+
+  const bytes = server.routes.get('/one')
+  server.routes.delete('/one')
+  const failed = await world.run(good)
+  t.equal(failed.code, reasons.download.exitCode)
+  t.equal(await readCurrent(layout), null, 'the artifact cannot be fetched, and what is there is not served')
+  if (bytes !== undefined) server.routes.set('/one', bytes)
+  t.equal((await world.run(good)).code, 0)
+  t.equal(readFileSync(path, 'utf8'), 'one')
+  t.equal(await readCurrent(layout), digest)
+
+  const manifest = await writeManifest(layout, digest, createSlices(Number.POSITIVE_INFINITY, never))
+  await amendRecord(layout, { ...record, manifest, boot: 'another boot' })
+  const asked = server.asked.length
+  const { code, lines } = await world.run(good)
+  t.equal(code, 0)
+  t.equal(server.asked.length, asked, 'by its manifest it is taken as it is')
+  t.match(await readRecord(layout, digest), { boot: record.boot })
+  t.notMatch(lines.join('\n'), 'not what was verified')
+
+  writeFileSync(path, 'eno')
+  await amendRecord(layout, { ...record, manifest, boot: 'another boot' })
+  const mended = await world.run(good)
+  t.equal(mended.code, 0)
+  t.match(mended.lines.join('\n'), /is not what was verified \(changed\): first at/)
+  t.equal(readFileSync(path, 'utf8'), 'one')
 })

@@ -14,7 +14,7 @@ import { findTarget } from './wanted.ts'
 await runCommand('init-fetch', async () => {
   const startedAt = performance.now()
   process.umask(0o002) // the other agent may be another user of the volume's group
-  const config = loadConfig(process.argv.slice(2), process.env)
+  const config = await loadConfig(process.argv.slice(2), process.env)
   const log = createLog('init-fetch', config.logLevel)
   for (const warning of config.warnings) log.warn({}, warning)
   const left = createTerminationMessage(config.terminationLog)

@@ -6,11 +6,10 @@
 //  9 the fetcher's state.json (fetcher/state.ts)    10 old releases are pruned (prune.ts)
 // Whatever step a crash hits, `current` is absent or resolves to one complete release.
 import { randomUUID } from 'node:crypto'
-import { access, mkdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises'
+import { lstat, mkdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Activation, formatActivation, parseActivation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
-import { parseFields } from '@aether/contract/json'
 import {
   currentLinkTarget,
   digestOfReleaseName,
@@ -18,9 +17,16 @@ import {
   type VolumeLayout,
   workspaceNames,
 } from '@aether/contract/layout'
+import { ReasonError } from '@aether/contract/reasons'
 import { syncFolder, writeFileAtomic } from '@aether/runtime/atomic-file'
 import { toDiskError } from './disk-error.ts'
 import type { Staged } from './extract.ts'
+import { mendTree } from './mend.ts'
+import { amendRecord, bootOf, readRecord, recordPath, writeRecord } from './record.ts'
+import { removeTree } from './remove-tree.ts'
+import { trustRelease } from './trust.ts'
+
+export { recordPath } from './record.ts'
 
 const complete = Symbol('release')
 
@@ -31,21 +37,24 @@ export interface Release {
   readonly artifactBytes: number
   /** Size of its files. */
   readonly bytes: number
+  /** Its folder was there and was put right, and it was not activated since. */
+  readonly isMended: boolean
   readonly [complete]: true
 }
 
-/** The release of this digest where it is on disk with its completion record: existence of a folder alone is not trust. */
-export async function findRelease(layout: VolumeLayout, digest: Digest): Promise<Release | undefined> {
-  try {
-    const record = parseFields(await readFile(recordPath(layout, digest), 'utf8'), 'completion record')
-    if (record.text('digest') !== digest || !(await exists(releasePath(layout, digest)))) return undefined
-    return { digest, artifactBytes: record.count('artifactBytes'), bytes: record.count('bytes'), [complete]: true }
-  } catch {
-    return undefined
-  }
+/** The release of this digest where it is on disk and trusted (trust.ts): existence of a folder alone is not trust. */
+export async function findRelease(
+  layout: VolumeLayout,
+  digest: Digest,
+  signal?: AbortSignal,
+): Promise<Release | undefined> {
+  const record = await trustRelease(layout, digest, signal)
+  if (record === undefined || record instanceof ReasonError) return undefined
+  const { artifactBytes, bytes, mended: isMended } = record
+  return { digest, artifactBytes, bytes, isMended, [complete]: true }
 }
 
-/** Steps 2 to 4. */
+/** Steps 2 to 4. A folder that has the name already is not trusted; a process may read it all the same, so it is put right where it is. */
 export async function installRelease(staged: Staged, layout: VolumeLayout): Promise<Release> {
   const { digest, files, bytes } = staged
   const artifactBytes = staged.held.bytes
@@ -53,15 +62,23 @@ export async function installRelease(staged: Staged, layout: VolumeLayout): Prom
   try {
     await mkdir(layout.releases, { recursive: true })
     await mkdir(layout.complete, { recursive: true })
-    // A folder of that name has no record, or it would be in use; it goes before there is one.
-    if (await exists(path)) await rename(path, join(layout.staging, `${releaseName(digest)}-${randomUUID()}`))
-    await writeFileAtomic(recordPath(layout, digest), `${JSON.stringify({ digest, artifactBytes, files, bytes })}\n`) // 2
-    await rename(staged.folder, path) // 3
+    const found = await lstat(path).catch(() => undefined)
+    const isMended = found?.isDirectory() ?? false
+    const boot = await bootOf(layout)
+    const record = { digest, artifactBytes, files, bytes, boot, manifest: null, mended: isMended }
+    if (isMended) {
+      await mendTree(staged.folder, path, layout.staging) // 3, entry by entry
+      await writeRecord(layout, record) // 2, last, because the name was there before
+    } else {
+      if (found !== undefined) await rename(path, join(layout.staging, `${releaseName(digest)}-${randomUUID()}`))
+      await writeRecord(layout, record) // 2
+      await rename(staged.folder, path) // 3
+    }
     await syncFolder(layout.releases) // 4
-    return { digest, artifactBytes, bytes, [complete]: true }
+    return { digest, artifactBytes, bytes, isMended, [complete]: true }
   } catch (error) {
     const reason = await toDiskError(error, layout.root)
-    await rm(staged.folder, { recursive: true, force: true })
+    await removeTree(staged.folder)
     await rm(recordPath(layout, digest), { force: true })
     throw reason
   }
@@ -74,20 +91,24 @@ export async function activate(
   commit: string | null,
   now: () => Date,
 ): Promise<Activation> {
-  const last = await readActivation(layout)
+  const [last, current] = [await readActivation(layout), await readCurrent(layout)]
+  const { digest, isMended } = release
   const activation: Activation = {
     id: (last?.id ?? 0) + 1,
-    digest: release.digest,
-    previous: await readCurrent(layout),
+    digest,
+    previous: isMended && current === digest ? (last?.previous ?? null) : current,
     at: now().toISOString(),
     commit,
+    repaired: isMended,
   }
   const link = join(layout.workspace, `.current-${randomUUID()}`)
   try {
     await writeFileAtomic(join(layout.workspace, workspaceNames.activation), formatActivation(activation)) // 5
-    await symlink(currentLinkTarget(release.digest), link) // 6
+    await symlink(currentLinkTarget(digest), link) // 6
     await rename(link, join(layout.workspace, workspaceNames.current)) // 7
     await syncFolder(layout.workspace) // 8
+    const record = isMended ? await readRecord(layout, digest) : undefined
+    if (record !== undefined) await amendRecord(layout, { ...record, mended: false })
     return activation
   } catch (error) {
     await rm(link, { force: true })
@@ -115,15 +136,4 @@ export async function readActivation(layout: VolumeLayout): Promise<Activation |
 
 export function releasePath(layout: VolumeLayout, digest: Digest): string {
   return join(layout.releases, releaseName(digest))
-}
-
-export function recordPath(layout: VolumeLayout, digest: Digest): string {
-  return join(layout.complete, `${releaseName(digest)}.json`)
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }

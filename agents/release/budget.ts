@@ -1,13 +1,14 @@
-// AETHER_WORKSPACE_MAX_BYTES: what the releases may take, counted by ourselves, because statfs shows the node's disk and a
-// pod over its emptyDir's sizeLimit is evicted.
+// Room for a release: AETHER_WORKSPACE_MAX_BYTES, counted by ourselves, because statfs shows the node's disk and a pod over
+// its emptyDir's sizeLimit is evicted; and AETHER_MIN_FREE_BYTES, which statfs does know. Old releases go first for both.
 import { randomUUID } from 'node:crypto'
-import { renameSync, rmSync } from 'node:fs'
+import { renameSync, rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { refusal } from '@aether/contract/reasons'
-import { findRelease, recordPath, releasePath } from './activate.ts'
+import { releasePath } from './activate.ts'
 import { listReleases, neededReleases } from './prune.ts'
+import { manifestPath, readRecord, recordPath } from './record.ts'
 
 /** Room for one release that is being staged. */
 export interface Room {
@@ -15,37 +16,82 @@ export interface Room {
   take(bytes: number): void
 }
 
-/** `maxBytes` 0 is no limit of our own; `inUse` are kept, as is what serves and what served before. */
-export async function openRoom(layout: VolumeLayout, maxBytes: number, inUse: readonly Digest[]): Promise<Room> {
-  if (maxBytes === 0) return { take() {} }
-  const needed = await neededReleases(layout, inUse)
+export interface RoomLimits {
+  /** 0 is no limit of our own. */
+  readonly maxWorkspaceBytes: number
+  /** 0 is none. */
+  readonly minFreeBytes: number
+  readonly maxUnpackedBytes: number
+}
+
+/** So much is taken at most before statfs is asked again: others write to the volume too. */
+const askBytes = 16 * 1024 * 1024
+/** A file takes whole blocks, an inode and a name. */
+const blockBytes = 4096
+
+/** `inUse` are kept, as is what serves and what served before. Throws as `take` where there is no room for a byte. */
+export async function openRoom(layout: VolumeLayout, limits: RoomLimits, inUse: readonly Digest[]): Promise<Room> {
+  const { maxWorkspaceBytes, minFreeBytes } = limits
+  if (maxWorkspaceBytes === 0 && minFreeBytes === 0) return { take() {} }
   const old: { readonly digest: Digest; readonly bytes: number }[] = []
   let kept = 0
-  for (const digest of await listReleases(layout)) {
-    const bytes = (await findRelease(layout, digest))?.bytes ?? 0
-    if (needed.has(digest)) kept += bytes
-    else old.push({ digest, bytes })
+  // On most disks there is room for any release, and none of the old ones need be looked at.
+  if (maxWorkspaceBytes > 0 || spareBytes() < limits.maxUnpackedBytes) {
+    const needed = await neededReleases(layout, inUse)
+    for (const digest of await listReleases(layout)) {
+      const bytes = (await readRecord(layout, digest))?.bytes ?? 0
+      if (needed.has(digest)) kept += bytes
+      else old.push({ digest, bytes })
+    }
   }
-  let free = maxBytes - kept - old.reduce((sum, { bytes }) => sum + bytes, 0)
+  let oldBytes = old.reduce((sum, { bytes }) => sum + bytes, 0)
   let staged = 0
-  return {
-    take(bytes) {
-      staged += bytes
-      // Sizes come file by file: what went for the files before stays gone, but no more goes for nothing.
-      if (kept + staged > maxBytes)
+  let known = 0 // bytes that may be taken before statfs is asked
+
+  function removeOldest(): boolean {
+    const oldest = old.shift()
+    if (oldest === undefined) return false
+    removeNow(layout, oldest.digest)
+    oldBytes -= oldest.bytes
+    return true
+  }
+  function keepBudget(): void {
+    // Sizes come file by file: what went for the files before stays gone, but no more goes for nothing.
+    if (kept + staged > maxWorkspaceBytes)
+      throw refusal(
+        'disk_full',
+        'budget',
+        `the release has ${staged} bytes or more, and beside the ${kept} bytes of those that serve or may be read it would exceed the ${maxWorkspaceBytes} bytes of AETHER_WORKSPACE_MAX_BYTES: raise it, and the volume's sizeLimit with it`,
+      )
+    while (kept + staged + oldBytes > maxWorkspaceBytes) if (!removeOldest()) return
+  }
+  function spareBytes(): number {
+    const { bavail, bsize } = statfsSync(layout.root)
+    return bavail * bsize - minFreeBytes
+  }
+  function keepFloor(bytes: number): void {
+    known -= bytes + blockBytes
+    while (known < 0) {
+      const spare = spareBytes()
+      known = Math.min(spare - bytes - blockBytes, askBytes)
+      if (known < 0 && !removeOldest())
         throw refusal(
           'disk_full',
-          'budget',
-          `the release has ${staged} bytes or more, and beside the ${kept} bytes of those that serve or may be read it would exceed the ${maxBytes} bytes of AETHER_WORKSPACE_MAX_BYTES: raise it, and the volume's sizeLimit with it`,
+          'floor',
+          `the volume of ${layout.root} has ${spare + minFreeBytes} bytes left, and beside the ${bytes} of the next file ${minFreeBytes} stay free (AETHER_MIN_FREE_BYTES): give it more, or keep fewer releases`,
         )
-      for (free -= bytes; free < 0; ) {
-        const oldest = old.shift()
-        if (oldest === undefined) return
-        removeNow(layout, oldest.digest)
-        free += oldest.bytes
-      }
+    }
+  }
+
+  const room: Room = {
+    take(bytes) {
+      staged += bytes
+      if (maxWorkspaceBytes > 0) keepBudget()
+      if (minFreeBytes > 0) keepFloor(bytes)
     },
   }
+  room.take(0)
+  return room
 }
 
 // As prune.ts does it, but at once: the bytes must be gone before the next are written.
@@ -53,5 +99,6 @@ function removeNow(layout: VolumeLayout, digest: Digest): void {
   const away = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
   renameSync(releasePath(layout, digest), away)
   rmSync(recordPath(layout, digest), { force: true })
+  rmSync(manifestPath(layout, digest), { force: true })
   rmSync(away, { recursive: true, force: true })
 }

@@ -64,6 +64,20 @@ const recipes: readonly Recipe[] = [
     what: 'several gzip members',
     script: 'tar -cf ../one . && split -b 70000 ../one ../part. && for p in ../part.*; do gzip -c $p; done > "$1"',
   },
+  { tool: 'zstd', what: 'level 3', script: 'tar -cf - . | zstd -q -3 > "$1"' },
+  { tool: 'zstd', what: 'level 19', script: 'tar -cf - . | zstd -q -19 > "$1"' },
+  { tool: 'zstd', what: 'by GNU tar', script: 'tar --zstd -cf "$1" .' },
+  {
+    tool: 'zstd',
+    what: 'several frames',
+    script: 'tar -cf ../one . && split -b 70000 ../one ../part. && for p in ../part.*; do zstd -q < $p; done > "$1"',
+  },
+  {
+    tool: 'zstd',
+    what: 'a window of 128 MiB',
+    script: 'tar -cf - . | zstd -q --long=27 > "$1"',
+    refused: 'limit',
+  },
   sparse('gnu', '--format=gnu'),
   sparse('pax 0.0', '--format=pax --sparse-version=0.0'),
   sparse('pax 0.1', '--format=pax --sparse-version=0.1'),
@@ -102,6 +116,8 @@ const recipes: readonly Recipe[] = [
   { tool: 'go', what: 'archive/tar', script: 'go run ../pack.go . > "$1"' },
 ]
 
+const zstdMagic = 0xfd2fb528 // RFC 8878, 3.1.1
+
 const goProgram = `package main
 
 import ("archive/tar"; "os")
@@ -134,7 +150,8 @@ await test('archives of real tools are accepted and equal, or refused by the rul
     writeFileSync(join(folder, 'pack.go'), goProgram)
     execFileSync('sh', ['-c', script, 'sh', out], { cwd: source, stdio: ['ignore', 'pipe', 'pipe'] })
     const made = readFileSync(out)
-    const take = world.take(world.publish(made[0] === 0x1f ? made : gzipSync(made, { level: 1 })))
+    const isPacked = made[0] === 0x1f || made.readUInt32LE(0) === zstdMagic
+    const take = world.take(world.publish(isPacked ? made : gzipSync(made, { level: 1 })))
     if (rule !== undefined) {
       const error = await take.then(
         () => undefined,

@@ -1,13 +1,14 @@
 // Stage 3. The artifact's bytes become a tree in staging, where no other container can look. Staged carries the proof
 // that the digest held, so that nothing else can be activated.
 import { randomUUID } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import type { Room } from './budget.ts'
 import { toDiskError } from './disk-error.ts'
 import type { ArtifactStream, Held } from './fetch.ts'
+import { removeTree } from './remove-tree.ts'
 import { createUnpacker, type Unpacked, type UnpackLimits } from './unpack.ts'
 
 const staged = Symbol('staged')
@@ -38,7 +39,7 @@ export async function extractArtifact(
     stream.cancel()
     unpacker.abandon()
     const reason = await toDiskError(error, layout.root) // asked while the volume is still as full as it was
-    await rm(folder, { recursive: true, force: true })
+    await removeTree(folder)
     throw reason
   }
 }

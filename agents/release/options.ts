@@ -2,15 +2,18 @@
 import { layoutOf } from '@aether/contract/layout'
 import type { ConfigReader } from '@aether/runtime/config'
 import type { ControlSettings } from '@aether/runtime/control-token'
-import { createKeyring } from '@aether/verifier/keyring'
+import { openKeyring } from '@aether/verifier/open-keyring'
 import { addressChoices, parseOrigins } from './origins.ts'
 import { readProxies } from './proxies.ts'
 import type { RefreshOptions } from './refresh.ts'
 
 const mebibyte = 1024 * 1024
 
-/** Throws ReasonError `key` at once where AETHER_PUBKEY is a key that may not be trusted. */
-export function readRefreshOptions(read: ConfigReader, control: ControlSettings | undefined): RefreshOptions {
+/** Rejects with ReasonError `key` at once where AETHER_PUBKEY is a key that may not be trusted. */
+export async function readRefreshOptions(
+  read: ConfigReader,
+  control: ControlSettings | undefined,
+): Promise<RefreshOptions> {
   const root = read.text('AETHER_DATA_DIR', '/var/lib/aether', 'The volume of the releases.')
   const pubkey = read.optionalText(
     'AETHER_PUBKEY',
@@ -24,7 +27,7 @@ export function readRefreshOptions(read: ConfigReader, control: ControlSettings 
         true,
         'false takes targets without a signature too, with a warning each time: for development.',
       ),
-      keyring: pubkey === undefined ? undefined : createKeyring(pubkey, 'AETHER_PUBKEY'),
+      keyring: pubkey === undefined ? undefined : await openKeyring(pubkey, 'AETHER_PUBKEY'),
     },
     sources: {
       origins:
@@ -86,6 +89,12 @@ export function readRefreshOptions(read: ConfigReader, control: ControlSettings 
         0,
         range(0),
         'Most bytes of all releases together, unpacked; old ones go first. 0 is no limit of our own.',
+      ),
+      minFreeBytes: read.integer(
+        'AETHER_MIN_FREE_BYTES',
+        64 * mebibyte,
+        range(0),
+        'Bytes of the volume that a new release leaves free; old ones go first. 0 is none.',
       ),
       idleMs: read.integer('AETHER_DOWNLOAD_IDLE_MS', 30_000, range(1), 'Longest silence of the artifact server.'),
       minBytesPerSec: read.integer(

@@ -18,7 +18,7 @@ const seed = Number(process.env['PROPERTY_SEED'] ?? 20_260)
 
 await test('mutated archives are refused, or become the tree that GNU tar makes of them', async (t) => {
   const root = t.testdir({ outside: { sentinel: 'as it was' } })
-  const room = await openRoom(layoutOf(root), 0, [])
+  const room = await openRoom(layoutOf(root), limits, [])
   const [ours, theirs] = [join(root, 'ours'), join(root, 'theirs')]
   const refused = new Map<string, number>()
   let accepted = 0

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { digestOfReleaseName, releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { readActivation, readCurrent, recordPath, releasePath } from './activate.ts'
+import { manifestPath } from './record.ts'
+import { removeTree } from './remove-tree.ts'
 
 /** Removes all but `keep` releases, the oldest first; `inUse` come on top. Answers what it removed. */
 export async function pruneReleases(
@@ -49,5 +51,6 @@ async function removeRelease(layout: VolumeLayout, digest: Digest): Promise<void
   const away = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
   await rename(releasePath(layout, digest), away)
   await rm(recordPath(layout, digest), { force: true })
-  await rm(away, { recursive: true, force: true })
+  await rm(manifestPath(layout, digest), { force: true })
+  await removeTree(away)
 }

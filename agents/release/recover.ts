@@ -1,34 +1,49 @@
 // What a start does first: makes the folders, and removes what a crash may have left.
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { digestOfReleaseName, type VolumeLayout } from '@aether/contract/layout'
-import { findRelease, readCurrent } from './activate.ts'
+import { digestOfReleaseName, releaseName, type VolumeLayout, workspaceNames } from '@aether/contract/layout'
+import { ReasonError } from '@aether/contract/reasons'
+import { readActivation, readCurrent } from './activate.ts'
 import { toDiskError } from './disk-error.ts'
+import { bootOf, readRecord } from './record.ts'
+import { removeTree } from './remove-tree.ts'
+import { drift, trustRelease } from './trust.ts'
 
-/** Idempotent. Throws ReasonError `disk_full` or `read_only` where the volume cannot be used. */
-export async function recoverVolume(layout: VolumeLayout): Promise<void> {
+/**
+ * Idempotent. `current` is left on a trusted release (trust.ts) or on none: answers why it was taken away, a ReasonError
+ * `drift`. Throws ReasonError `disk_full` or `read_only` where the volume cannot be used.
+ */
+export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError | undefined> {
+  const { workspace, releases, staging, complete, manifests } = layout
   try {
-    for (const folder of [layout.workspace, layout.releases, layout.staging, layout.complete])
+    for (const folder of [workspace, releases, staging, complete, manifests])
       await mkdir(folder, { recursive: true, mode: 0o775 })
-    for (const name of await readdir(layout.staging)) await remove(join(layout.staging, name))
-    for (const folder of [layout.root, layout.workspace, layout.complete])
+    for (const name of await readdir(staging)) await remove(join(staging, name))
+    for (const folder of [layout.root, workspace, complete, manifests])
       for (const name of await readdir(folder))
         if (name.endsWith('.tmp') || name.startsWith('.current-')) await remove(join(folder, name))
-    const current = await readCurrent(layout)
-    for (const name of await readdir(layout.releases)) {
+    const [boot, current, last] = [await bootOf(layout), await readCurrent(layout), await readActivation(layout)]
+    const trusted = current === null ? undefined : await trustRelease(layout, current)
+    for (const name of await readdir(releases)) {
       const digest = digestOfReleaseName(name)
-      if (digest === current) continue
-      if (digest === undefined || !(await findRelease(layout, digest))) await remove(join(layout.releases, name))
+      // A process may read the last one all the same.
+      if (digest !== undefined && (digest === current || digest === last?.digest)) continue
+      const record = digest && (await readRecord(layout, digest))
+      // Whether it is whole is looked at when it is wanted; where nothing could tell, it goes.
+      if (!record || (record.boot !== boot && record.manifest === null)) await remove(join(releases, name))
     }
-    for (const name of await readdir(layout.complete)) {
-      const digest = digestOfReleaseName(name.replace(/\.json$/, ''))
-      if (digest === undefined || !(await findRelease(layout, digest))) await remove(join(layout.complete, name))
-    }
+    const kept = new Set(await readdir(releases))
+    for (const name of await readdir(complete))
+      if (!kept.has(name.replace(/\.json$/, ''))) await remove(join(complete, name))
+    for (const name of await readdir(manifests)) if (!kept.has(name)) await remove(join(manifests, name))
+    if (current === null || (trusted !== undefined && !(trusted instanceof ReasonError))) return undefined
+    await remove(join(workspace, workspaceNames.current))
+    return trusted ?? drift(current, 'missing', `there is no folder ${releaseName(current)}`)
   } catch (error) {
     throw await toDiskError(error, layout.root)
   }
 }
 
 function remove(path: string): Promise<void> {
-  return rm(path, { recursive: true, force: true })
+  return removeTree(path)
 }

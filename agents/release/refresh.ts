@@ -1,14 +1,14 @@
 // One refresh on disk, as a list: verify -> fetch -> extract -> activate. Prune comes after the verdict (fetcher/loop.ts).
-import type { Activation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
 import type { Target } from '@aether/contract/target'
 import type { Authorize } from '@aether/runtime/control-token'
 import { activate, findRelease, installRelease, type Release } from './activate.ts'
-import { openRoom } from './budget.ts'
+import { openRoom, type RoomLimits } from './budget.ts'
 import { extractArtifact } from './extract.ts'
 import { type FetchLimits, fetchArtifact } from './fetch.ts'
 import type { SourcePolicy } from './origins.ts'
+import type { Refreshed } from './refreshed.ts'
 import type { UnpackLimits } from './unpack.ts'
 import { type SignaturePolicy, type SignedTarget, verifyTarget } from './verify.ts'
 
@@ -17,25 +17,11 @@ export interface RefreshOptions {
   readonly policy: SignaturePolicy
   /** Where artifacts may come from. */
   readonly sources: SourcePolicy
-  readonly limits: FetchLimits & UnpackLimits & { readonly maxWorkspaceBytes: number }
+  readonly limits: FetchLimits & UnpackLimits & RoomLimits
   /** Releases that a process may still read; without it none does. */
   readonly inUse?: () => Promise<readonly Digest[]>
   /** The credential for a URL of the artifact; without it none is ever sent. */
   readonly authorize?: Authorize | undefined
-}
-
-export interface Refreshed {
-  readonly activation: Activation
-  /** Already on disk: nothing was downloaded. */
-  readonly reused: boolean
-  /** Size of the artifact, downloaded or not. */
-  readonly bytes: number
-  readonly warnings: readonly string[]
-  readonly keyId: string | undefined
-  /** Milliseconds; fetching and extracting overlap, so they are one figure. */
-  readonly verifyMs: number
-  readonly fetchMs: number
-  readonly activateMs: number
 }
 
 /** Throws a ReasonError; then `current` is where it was and staging is clean. `before` is the target served until now. */
@@ -49,7 +35,7 @@ export async function refresh(
   const lap = createLaps()
   const signed = await verifyTarget(target, policy, before)
   const verifyMs = lap()
-  const found = await findRelease(layout, target.digest)
+  const found = await findRelease(layout, target.digest, signal)
   const release = found ?? (await bring(signed, options, signal, before))
   const fetchMs = lap()
   signal.throwIfAborted()
@@ -60,19 +46,13 @@ export async function refresh(
   return { activation, reused: found !== undefined, bytes, warnings, keyId, verifyMs, fetchMs, activateMs }
 }
 
-/** An activation made earlier that is served already, as the outcome of a refresh with nothing to do. */
-export function refreshedBefore(activation: Activation): Refreshed {
-  const nothing = { bytes: 0, verifyMs: 0, fetchMs: 0, activateMs: 0 }
-  return { activation, reused: true, warnings: [], keyId: undefined, ...nothing }
-}
-
 async function bring(
   signed: SignedTarget,
   { layout, sources, limits, inUse, authorize }: RefreshOptions,
   signal: AbortSignal,
   before: Target | undefined,
 ): Promise<Release> {
-  const room = await openRoom(layout, limits.maxWorkspaceBytes, (await inUse?.()) ?? [])
+  const room = await openRoom(layout, limits, (await inUse?.()) ?? [])
   const stream = await fetchArtifact(signed, { ...limits, sources, authorize }, signal, before)
   const staged = await extractArtifact(stream, signed.target.digest, layout, limits, room)
   return installRelease(staged, layout)

@@ -95,7 +95,7 @@ await test('origins are parsed as URLs are, and anything more than an origin is 
 
   const env = { AETHER_ARTIFACT_ORIGINS: 'https://a.example', AETHER_CONTROL_URL: 'http://control.example/below' }
   const read = createConfigReader('test', 'reads.', [], env)
-  t.same(readRefreshOptions(read, readControlSettings(read)).sources, {
+  t.same((await readRefreshOptions(read, readControlSettings(read))).sources, {
     origins: new Set(['https://a.example']),
     controlOrigin: 'http://control.example',
     addresses: 'private',

@@ -48,10 +48,12 @@ export function parsePax(data: Buffer, where: Where): ReadonlyMap<string, Buffer
   return records
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 /** UTF-8, or refused: two readers of other bytes would see two names. */
 export function decode(bytes: Uint8Array, where: Where): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return utf8.decode(bytes)
   } catch (cause) {
     throw refusal('extract', 'unsupported_entry', `${where()} has a name that is not UTF-8`, { cause })
   }

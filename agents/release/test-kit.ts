@@ -14,7 +14,8 @@ import type { Test } from 'tap'
 import { readCurrent } from './activate.ts'
 import type { SourcePolicy } from './origins.ts'
 import { recoverVolume } from './recover.ts'
-import { type Refreshed, type RefreshOptions, refresh } from './refresh.ts'
+import { type RefreshOptions, refresh } from './refresh.ts'
+import type { Refreshed } from './refreshed.ts'
 
 export function digestOf(bytes: Uint8Array): Digest {
   return digestFromHex(createHash('sha256').update(bytes).digest('hex'))
@@ -60,6 +61,7 @@ export const limits = {
   maxUnpackRatio: 200,
   refuseCollisions: false,
   maxWorkspaceBytes: 0,
+  minFreeBytes: 0,
   idleMs: 5000,
   totalMs: 20_000,
   minBytesPerSec: 1024,

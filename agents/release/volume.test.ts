@@ -1,30 +1,17 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, rmSync, statfsSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestFromHex } from '@aether/contract/digest'
 import { layoutOf, releaseName } from '@aether/contract/layout'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { readCurrent, recordPath } from './activate.ts'
 import { lockVolume } from './lock.ts'
 import { pruneReleases } from './prune.ts'
 import { recoverVolume } from './recover.ts'
 import { createWorld, reasonOf, refuses } from './test-kit.ts'
 import { endMark, entry, file, packed, release } from './test-tar.ts'
-
-const needsRoot = process.getuid?.() === 0 ? {} : { skip: 'needs root: it mounts a small tmpfs' }
-
-/** A memory volume of its own, with these mount options; unmounted at the end. */
-function mountVolume(t: Test, options: string): string {
-  const root = mkdtempSync(join(tmpdir(), 'aether-volume-'))
-  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'none', root])
-  t.teardown(() => {
-    execFileSync('umount', ['-l', root])
-    rmSync(root, { recursive: true })
-  })
-  return root
-}
+import { mountVolume, needsRoot } from './test-volume.ts'
 
 await test(
   'a volume with no bytes left refuses the release, and takes the next one that fits',
@@ -55,6 +42,39 @@ await test('a volume that was filled to the last byte by others keeps what it se
   await refuses(t, world, () => world.take(next), 'disk_full', 'bytes')
   rmSync(filler)
   t.match(await world.take(next), { activation: { id: 2, previous: old.digest } })
+})
+
+await test('a floor of free bytes is kept: old releases go first, and what serves stays', needsRoot, async (t) => {
+  const minFreeBytes = 4 * 1024 * 1024
+  const world = await createWorld(t, { minFreeBytes, maxUnpackedBytes: 64 * 1024 * 1024 }, mountVolume(t, 'size=10m'))
+  const { layout } = world
+  const sized = (bytes: number) => world.publish(packed(entry({ name: 'x' }, randomBytes(bytes)), endMark))
+  const [a, b, c, d] = [sized(1_600_000), sized(1_600_000), sized(1_600_000), sized(1_600_000)]
+  for (const [n, target] of [a, b, c].entries()) {
+    await world.take(target)
+    utimesSync(recordPath(layout, target.digest), n, n) // completed in this order
+  }
+  const onDisk = () => readdirSync(layout.releases).toSorted()
+  const names = (...targets: (typeof a)[]) => targets.map(({ digest }) => releaseName(digest)).toSorted()
+  const free = () => statfsSync(world.root).bavail * statfsSync(world.root).bsize
+  t.strictSame(onDisk(), names(a, b, c), 'they fit')
+  await world.take(d)
+  t.strictSame(onDisk(), names(b, c, d), 'the oldest went, and no more than that')
+  t.ok(free() >= minFreeBytes, `${free()} bytes are free`)
+
+  await reasonOf(world.take(sized(4_000_000)))
+  t.strictSame(onDisk(), names(c, d), 'what serves and what served before is not given away')
+  const large = sized(4_000_000)
+  await refuses(t, world, () => world.take(large), 'disk_full', 'floor', /AETHER_MIN_FREE_BYTES/)
+  t.ok(free() >= minFreeBytes)
+
+  const filler = join(world.root, 'filler')
+  execFileSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1M', 'count=4'], { stdio: 'ignore' })
+  const asked = world.asked.length
+  await refuses(t, world, () => world.take(b), 'disk_full', 'floor')
+  t.equal(world.asked.length, asked, 'below the floor nothing is even asked for')
+  rmSync(filler)
+  t.match(await world.take(b), { activation: { digest: b.digest } })
 })
 
 await test('a volume that is read-only refuses the release, the lock and the start', needsRoot, async (t) => {

@@ -3,7 +3,6 @@
 import fs from 'node:fs'
 import { open } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
-import { join } from 'node:path'
 
 export interface KillPlan {
   /** Only calls on paths below this folder count. */
@@ -14,7 +13,7 @@ export interface KillPlan {
   readonly like: string
   /** The first is 1; 0 kills at none. */
   readonly at: number
-  /** `during` does half of a write, or removes a part of a tree. */
+  /** `during` does half of a write. */
   readonly mode: KillMode
 }
 
@@ -26,7 +25,7 @@ export function killEnv(plan: KillPlan): Readonly<Record<string, string>> {
 }
 
 // As they were: an import by name would follow the wrapping.
-const { appendFileSync, constants, readdirSync, rmSync, writeSync } = fs
+const { appendFileSync, constants, writeSync } = fs
 
 type Call = (...args: readonly unknown[]) => unknown
 
@@ -56,10 +55,8 @@ async function follow(plan: KillPlan): Promise<void> {
     wrap(holder, name, (call, args) => {
       const told = args.slice(0, paths).map(String)
       if (!told.some((path) => isBelow(path)) || (plain === 'open' && !isForWriting(args[1]))) return call(...args)
-      const isTree = plain === 'rm' && JSON.stringify(args[1] ?? {}).includes('"recursive":true')
-      const line = [isTree ? 'rm -r' : plain, told.map(shown).join(' -> ')].join(' ')
-      const half = () => (isTree ? removePart(String(args[0])) : call(...args))
-      return step(line, () => call(...args), half)
+      const same = () => call(...args)
+      return step(`${plain} ${told.map(shown).join(' -> ')}`, same, same)
     })
   }
 
@@ -131,11 +128,6 @@ function wrap(holder: object, name: string, around: (call: Call, args: readonly 
 function isForWriting(flags: unknown): boolean {
   if (typeof flags === 'string') return /[wa+]/.test(flags)
   return typeof flags === 'number' && (flags & (constants.O_WRONLY | constants.O_RDWR | constants.O_CREAT)) !== 0
-}
-
-function removePart(path: string): void {
-  const [first] = readdirSync(path)
-  if (first !== undefined) rmSync(join(path, first), { recursive: true })
 }
 
 function die(): never {

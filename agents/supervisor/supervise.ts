@@ -147,7 +147,7 @@ export function createSupervision(
   /** The release runs already (it was taken back), or was refused before this process began. */
   async function decided(activation: Activation): Promise<boolean> {
     const { lastGood } = verdict.state()
-    if (child?.isAlive() && child.activation.digest === activation.digest) {
+    if (child?.isAlive() && child.activation.digest === activation.digest && !activation.repaired) {
       await serves(activation)
       return true
     }

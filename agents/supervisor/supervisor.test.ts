@@ -198,6 +198,21 @@ await test('the latest of several activations wins, and no process is left over'
   t.same(world.state().refused, [], 'one that was left is not held against its release')
 })
 
+await test('a release that was put right is started anew though its digest runs already, and no other is', async (t) => {
+  const world = await createWorkspace(t)
+  world.start()
+  const digest = world.release('a', appAnswering('one'))
+  world.activate(digest)
+  await world.verdict(1, 'ok')
+  world.activate(digest)
+  await world.verdict(2, 'ok')
+  t.same(world.notes(), [], 'it runs already')
+  world.activate(digest, true)
+  await world.verdict(3, 'ok')
+  t.match(world.notes(), [/^term one/])
+  t.match(await world.ask(), { version: 'one' })
+})
+
 await test('SIGTERM ends the app gracefully and then the supervisor, which takes no more activations', async (t) => {
   const world = await createWorkspace(t)
   const supervisor = world.start()

@@ -65,9 +65,9 @@ export async function createWorkspace(t: Test, env: Readonly<Record<string, stri
       return digest
     },
     /** As the fetcher does it: the record by rename, then the link by rename. */
-    activate(digest: Digest): number {
+    activate(digest: Digest, repaired = false): number {
       id++
-      const record = { id, digest, previous: null, at: new Date().toISOString(), commit: `c${id}` }
+      const record = { id, digest, previous: null, at: new Date().toISOString(), commit: `c${id}`, repaired }
       writeFileSync(join(workspace, 'activation.json.new'), formatActivation(record))
       renameSync(join(workspace, 'activation.json.new'), join(workspace, 'activation.json'))
       symlinkSync(currentLinkTarget(digest), join(workspace, `.current-${id}`))

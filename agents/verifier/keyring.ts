@@ -3,7 +3,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ReasonError, refusal } from '@aether/contract/reasons'
-import { isKeyText, type PublicKey, parsePublicKeys } from './keys.ts'
+import { type PublicKey, parsePublicKeys } from './keys.ts'
+import { isKeyText } from './open-keyring.ts'
 
 export interface Keyring {
   /** The keys valid now, and the faults of files that give none. Throws ReasonError `key` where no key is left. */

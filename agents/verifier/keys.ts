@@ -28,13 +28,19 @@ export function parsePublicKeys(text: string, field: string): readonly PublicKey
   return words.map((word) => trustKey(rawOfWord(word, field), field))
 }
 
-/** Whether a setting is a key itself, and not the path of a file or folder that holds keys. */
-export function isKeyText(text: string): boolean {
-  // A padded base64 key may begin with a slash too, so it is tried first; no sensible path ends in `=`.
-  return !/^\.{0,2}\//.test(text.trim()) || /^[A-Za-z0-9+/]{43}=/.test(text.trim())
-}
+/** Keys that were found good: they are read again at each use, and the order of a point takes milliseconds. */
+const known = new Map<string, PublicKey>()
+const mostKnown = 64
 
 function trustKey(raw: Uint8Array, field: string): PublicKey {
+  const name = Buffer.from(raw).toString('hex')
+  const key = known.get(name) ?? checkKey(raw, field)
+  if (known.size >= mostKnown) known.clear()
+  known.set(name, key)
+  return key
+}
+
+function checkKey(raw: Uint8Array, field: string): PublicKey {
   if (raw.length !== 32)
     throw refusal('key', 'length', `${field} holds a key of ${raw.length} bytes: an ed25519 public key has 32`)
   let point: Point

@@ -3,7 +3,8 @@ import { createHash, createPublicKey, generateKeyPairSync, sign, verify as verif
 import { Point, verify as verifyByNoble } from '@noble/ed25519'
 import { test } from 'tap'
 
-import { isKeyText, parsePublicKeys } from './keys.ts'
+import { parsePublicKeys } from './keys.ts'
+import { isKeyText } from './open-keyring.ts'
 import { messageOf, newDigest, newPair, onlyKey } from './test-kit.ts'
 import { isSignatureValid, parseSignature, verifySignature } from './verify.ts'
 

@@ -5,8 +5,9 @@ import { basename, dirname, join } from 'node:path'
 import { packFolder } from '@aether/artifact/pack'
 import { type SigningPair, signDigest } from '@aether/artifact/sign'
 import type { Digest } from '@aether/contract/digest'
+import { copyAppWithPackages } from '../app-folder.ts'
+import { root } from '../processes.ts'
 import type { Case } from './cases.ts'
-import { copyFastifyApp } from './production-modules.ts'
 import { measureTree, type Tree } from './tree.ts'
 
 export interface Artifact {
@@ -28,7 +29,7 @@ export async function makeArtifact({ name, megabytes, content }: Case, folder: s
   await mkdir(app)
   if (content.kind === 'code') await writeCode(app, content.files, megabytes * megabyte, content.freshLines)
   else if (content.kind === 'incompressible') await writeNoise(join(app, 'data.bin'), megabytes * megabyte)
-  else await copyFastifyApp(app)
+  else await copyAppWithPackages(join(root, 'examples/fastify'), app)
   return packTree(app, join(folder, `${name}.tar.gz`), keys)
 }
 

@@ -1,11 +1,11 @@
 // Who takes part with a process of its own for each run: ours, and what people use today.
 import { spawnSync } from 'node:child_process'
-import { existsSync, realpathSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hexOf } from '@aether/contract/digest'
 import type { Say } from '@aether/e2e/kit/scenario'
-import { root } from '../processes.ts'
+import { agentFile, root } from '../processes.ts'
 import type { Artifact } from './artifacts.ts'
 import { type Ran, type RunFresh } from './run-fresh.ts'
 import { agentSettings, type Place, writeAnnotations } from './settings.ts'
@@ -17,12 +17,6 @@ export interface Contestant {
 }
 
 const peers = join(import.meta.dirname, 'peers')
-
-/** The bundle as in the images where it is built (`npm run build`), else the sources. */
-export function agentFile(agent: 'init-fetch' | 'fetcher'): string {
-  const bundled = `dist/agents/lib/${agent}.js`
-  return existsSync(join(root, bundled)) ? bundled : `agents/${agent}/main.ts`
-}
 
 /** init-fetch, as a new pod starts it. */
 export function createInitFetch(place: Place, runFresh: RunFresh): Contestant {

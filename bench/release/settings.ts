@@ -3,6 +3,7 @@ import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { annotations } from '@aether/contract/annotations'
 import { formatPodinfo } from '@aether/contract/podinfo'
+import { agentEnvironment } from '@aether/images/bundles'
 import type { Artifact } from './artifacts.ts'
 
 export interface Place {
@@ -12,9 +13,10 @@ export interface Place {
   readonly keyFile: string
 }
 
-/** For an agent whose data and annotations are below `folder`. */
+/** As in the image, for an agent whose data and annotations are below `folder`. */
 export function agentSettings({ url, keyFile }: Place, folder: string): Readonly<Record<string, string>> {
   return {
+    ...agentEnvironment,
     AETHER_APP: 'bench',
     AETHER_ANNOTATIONS_FILE: join(folder, 'annotations'),
     AETHER_DATA_DIR: join(folder, 'data'),
@@ -24,7 +26,12 @@ export function agentSettings({ url, keyFile }: Place, folder: string): Readonly
   }
 }
 
-export async function writeAnnotations(folder: string, url: string, artifact: Artifact): Promise<void> {
+/** `artifact` lies on the server at `url`. */
+export async function writeAnnotations(
+  folder: string,
+  url: string,
+  artifact: Pick<Artifact, 'name' | 'digest' | 'signature'>,
+): Promise<void> {
   const file = join(folder, 'annotations')
   const text = formatPodinfo({
     [annotations.artifactUrl]: `${url}/${artifact.name}`,

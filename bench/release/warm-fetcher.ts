@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { layoutOf, releaseName } from '@aether/contract/layout'
 import { parseMarker } from '@aether/contract/markers'
-import { start } from '../processes.ts'
+import { agentFile, start } from '../processes.ts'
 import type { Artifact } from './artifacts.ts'
-import { agentFile } from './contestants.ts'
 import { agentSettings, type Place, writeAnnotations } from './settings.ts'
 
 interface Refreshed {

@@ -8,6 +8,8 @@ export interface E2eConfig {
   readonly jsonPath: string | undefined
   /** Refreshes in a row, in the soak. */
   readonly soakRefreshes: number
+  /** Refreshes under load, in overlap. */
+  readonly overlapRefreshes: number
   /** Refreshes of each series, in latency. */
   readonly latencyRefreshes: number
   /** Commands of a shell that stop and start the API server, and how long it stays away. */
@@ -26,6 +28,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): E2eConfig {
     postgresImage: env.AETHER_POSTGRES_IMAGE || 'aether.local/aether-postgres:dev',
     jsonPath: env.AETHER_E2E_JSON || undefined,
     soakRefreshes: count('AETHER_E2E_SOAK', env.AETHER_E2E_SOAK || '10'),
+    overlapRefreshes: count('AETHER_E2E_OVERLAP', env.AETHER_E2E_OVERLAP || '10'),
     latencyRefreshes: count('AETHER_E2E_LATENCY', env.AETHER_E2E_LATENCY || '8'),
     apiServer:
       stop && start

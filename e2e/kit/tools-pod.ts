@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { execa } from 'execa'
 import type { Cluster } from './cluster.ts'
-import type { Address, Answer, Fault, Measured, MeasureRequest } from './tools/protocol.ts'
+import type { Address, Answer, Fault, Loaded, LoadRequest, Measured, MeasureRequest } from './tools/protocol.ts'
 import { toolsObjects, toolsPort } from './tools-manifest.ts'
 import { until } from './until.ts'
 
@@ -15,6 +15,9 @@ export interface Tools {
   counts(): Promise<Readonly<Record<string, number>>>
   ask(address: Address): Promise<Answer>
   measure(request: MeasureRequest): Promise<Measured>
+  /** Until `endLoad`; a second one ends the first. */
+  startLoad(request: LoadRequest): Promise<void>
+  endLoad(): Promise<Loaded>
   close(): void
 }
 
@@ -53,6 +56,13 @@ export async function startTools(cluster: Cluster, namespace: string, image: str
     async measure(request) {
       const measured: Measured = JSON.parse(await call('POST', 'measure', JSON.stringify(request)))
       return measured
+    },
+    async startLoad(request) {
+      await call('PUT', 'load', JSON.stringify(request))
+    },
+    async endLoad() {
+      const loaded: Loaded = JSON.parse(await call('DELETE', 'load'))
+      return loaded
     },
     close: proxy.close,
   }

@@ -1,14 +1,14 @@
-// One request over a connection of its own.
-import { request } from 'node:http'
+// One request: over a connection of its own, or over one that an agent keeps.
+import { type Agent, request } from 'node:http'
 import type { Address, Answer, FailureKind } from './protocol.ts'
 
 const longestMs = 3000
 
 /** Never rejects: what went wrong is part of the answer. */
-export function ask({ host, port, path }: Address): Promise<Answer> {
+export function ask({ host, port, path }: Address, agent: Agent | false = false): Promise<Answer> {
   return new Promise((resolve) => {
     const failed = (error: FailureKind) => resolve({ status: 0, body: '', error })
-    const asked = request({ host, port, path, agent: false, timeout: longestMs }, (response) => {
+    const asked = request({ host, port, path, agent, timeout: longestMs }, (response) => {
       let body = ''
       response.setEncoding('utf8')
       response.on('data', (piece: string) => {

@@ -65,3 +65,23 @@ export interface Measured {
   /** From the change sent to its answer, the slowest one's where there are several. */
   readonly patchMs: number
 }
+
+export interface LoadRequest {
+  readonly address: Address
+  /** Clients that keep their connection, and how long each waits after an answer. */
+  readonly clients: number
+  readonly pauseMs: number
+  /** A fresh connection this often. */
+  readonly everyMs: number
+}
+
+export interface Loaded {
+  readonly requests: number
+  /** Failed requests by kind; `status` is an answer that is not 2xx. */
+  readonly failed: Readonly<Record<FailureKind | 'status', number>>
+  /** Good answers by their body, trimmed. */
+  readonly answers: Readonly<Record<string, number>>
+  readonly slowestMs: number
+  /** The first ten that failed, in words. */
+  readonly faults: readonly string[]
+}

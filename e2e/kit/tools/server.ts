@@ -3,11 +3,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createArtifacts, readBody } from './artifacts.ts'
 import { ask } from './ask.ts'
+import { type Load, startLoad } from './load.ts'
 import { measure } from './measure.ts'
-import type { Address, Fault, MeasureRequest } from './protocol.ts'
+import type { Address, Fault, LoadRequest, MeasureRequest } from './protocol.ts'
 
 const port = 8080
 const artifacts = createArtifacts()
+let load: Load | undefined
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { pathname } = new URL(request.url ?? '/', 'http://tools')
@@ -36,6 +38,17 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (route === 'POST measure') {
     const asked: MeasureRequest = JSON.parse(await body())
     return send(await measure(asked))
+  }
+  if (route === 'PUT load') {
+    await load?.end()
+    const asked: LoadRequest = JSON.parse(await body())
+    load = startLoad(asked)
+    return send({})
+  }
+  if (route === 'DELETE load' && load !== undefined) {
+    const ended = await load.end()
+    load = undefined
+    return send(ended)
   }
   response.writeHead(404).end()
 }

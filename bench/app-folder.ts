@@ -1,18 +1,37 @@
-// examples/fastify with the packages that it needs and no other, copied from what is installed here.
-import { cp, readFile, stat } from 'node:fs/promises'
+// An app's folder as it is shipped: with the packages that it needs and no other, or bundled into one file.
+import { copyFile, cp, mkdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { root } from '../processes.ts'
+import { build } from 'esbuild'
+import { root } from './processes.ts'
 
-const source = join(root, 'examples/fastify')
-
-export async function copyFastifyApp(folder: string): Promise<void> {
+/** Copies the app in `source`, and what it depends on from what is installed here, to `folder`. */
+export async function copyAppWithPackages(source: string, folder: string): Promise<void> {
   for (const name of ['package.json', 'server.js']) await cp(join(source, name), join(folder, name))
   const found = new Set<string>()
   await collect(source, found)
   const below = (from: string, to: string) => relative(from, to).split('/').includes('node_modules')
   // What a package has in a node_modules of its own is in the list where it is needed.
-  for (const from of found)
-    await cp(from, join(folder, relative(root, from)), { recursive: true, filter: (path) => !below(from, path) })
+  for (const from of found) {
+    const place = from.startsWith(join(source, 'node_modules')) ? relative(source, from) : relative(root, from)
+    await cp(from, join(folder, place), { recursive: true, filter: (path) => !below(from, path) })
+  }
+}
+
+/** Bundles the app in `source`, an ES module, to `folder`. */
+export async function bundleApp(source: string, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  await build({
+    entryPoints: [join(source, 'server.js')],
+    outfile: join(folder, 'server.js'),
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22',
+    // Fastify is CommonJS and calls `require('node:...')`, which an ES module does not have.
+    banner: { js: 'import{createRequire as __cr}from"node:module";const require=__cr(import.meta.url);' },
+  })
+  await copyFile(join(source, 'package.json'), join(folder, 'package.json'))
 }
 
 /** Adds the folders of everything that the package in `folder` depends on. */

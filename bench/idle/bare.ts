@@ -1,0 +1,3 @@
+// Nothing: what Node takes by itself.
+console.log('ready')
+setInterval(() => {}, 1e9)

@@ -1,0 +1,2 @@
+// Lives, and listens on nothing.
+setInterval(() => {}, 60_000)
