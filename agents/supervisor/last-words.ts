@@ -8,7 +8,7 @@ export interface LastWords {
 }
 
 const mostBytes = 4096
-const mostLines = 10
+const mostLines = 20
 const longestLine = 300
 
 export function passOn(from: Readable, to: Writable): LastWords {

@@ -97,7 +97,7 @@ await test('the last words are lines without control characters, bounded, and pa
   await turn()
   t.equal(Buffer.concat(passed).toString(), all)
   const lines = words.text().split('\n')
-  t.strictSame([lines.length, lines[0], lines.at(-1)], [10, 'line 20  [31mred', 'line 29  [31mred'])
+  t.strictSame([lines.length, lines[0], lines.at(-1)], [20, 'line 10  [31mred', 'line 29  [31mred'])
 })
 
 await test('what is handed over is held once, whatever it is', (t) => {
