@@ -32,6 +32,7 @@ export function passOn(from: Readable, to: Writable): LastWords {
         .join('\n'),
   }
 }
+
 const said = new WeakMap<Error, string>()
 
 /** They travel with the error of a release that did not come up. */
