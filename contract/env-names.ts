@@ -75,6 +75,7 @@ export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_TOKEN',
   'AETHER_URL',
   'AETHER_VERDICT_TIMEOUT_MS',
+  'AETHER_WAIT_READY',
   'AETHER_WORKSPACE_DIR',
   'AETHER_WORKSPACE_MAX_BYTES',
 ])

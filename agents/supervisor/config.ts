@@ -8,6 +8,7 @@ export interface SupervisorConfig {
   readonly appCommand: string | undefined
   readonly port: number
   readonly readyPath: string | undefined
+  readonly waitsForReady: boolean
   readonly workspaceDir: string
   readonly runDir: string
   readonly startTimeoutMs: number
@@ -56,6 +57,11 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
         '',
         'Path that answers 2xx when the app is ready; without it, that its port takes connections.',
       ),
+    ),
+    waitsForReady: read.boolean(
+      'AETHER_WAIT_READY',
+      false,
+      "true: the app is ready when it says process.send('ready'), and not before, whatever it answers.",
     ),
     workspaceDir: read.text('AETHER_WORKSPACE_DIR', '/workspace', 'Folder of current and activation.json.'),
     runDir: read.text('AETHER_RUN_DIR', '/run/aether', 'Folder that supervisor.json is written to.'),

@@ -8,7 +8,7 @@ export interface LastWords {
 }
 
 const mostBytes = 4096
-const mostLines = 10
+const mostLines = 20
 const longestLine = 300
 
 export function passOn(from: Readable, to: Writable): LastWords {
@@ -32,6 +32,7 @@ export function passOn(from: Readable, to: Writable): LastWords {
         .join('\n'),
   }
 }
+
 const said = new WeakMap<Error, string>()
 
 /** They travel with the error of a release that did not come up. */

@@ -30,7 +30,7 @@ export interface Facts {
 }
 
 export type Order =
-  | { readonly do: 'go' | 'forget' | 'lame' }
+  | { readonly do: 'go' | 'hand' | 'forget' | 'lame' }
   | {
       readonly do: 'become'
       readonly cwd: string

@@ -89,6 +89,26 @@ await test('a port that the next release does not listen on is let go', async (t
   t.equal(await ask(`http://127.0.0.1:${second}`), 'second')
 })
 
+await test('an app that first looks whether its port is free finds it free, in its first process and the next', async (t) => {
+  const world = await createWorkspace(t)
+  world.start()
+  const looking = (version: string) => `import { once } from 'node:events'
+import { createServer as createProbe } from 'node:net'
+for (let i = 0; i < 2; i++) {
+  const probe = createProbe().listen(Number(process.env.PORT))
+  await once(probe, 'listening')
+  await new Promise((resolve) => probe.close(resolve))
+}
+${appAnswering(version)}`
+  await world.verdict(world.activate(world.release('a', looking('one'))), 'ok')
+  const load = startLoad(`http://127.0.0.1:${world.port}/`)
+  await world.verdict(world.activate(world.release('b', looking('two'))), 'ok')
+  await eventually('the new one', () => load.versions().includes('two'))
+  await load.stop()
+  t.strictSame(load.failures(), [])
+  t.match(await world.metrics(), /strategy="overlap",outcome="ok"\} 2/)
+})
+
 await test('a release that listens elsewhere is told how to be found', async (t) => {
   const world = await createWorkspace(t, { AETHER_START_TIMEOUT_MS: '800' })
   const other = await freePort()
@@ -114,6 +134,22 @@ await test('a release that crashes before it is ready never answers, though it l
   await load.stop()
   t.strictSame([load.failures(), load.versions()], [[], ['one']])
   t.match(world.state(), { detail: 'exited', state: 'serving' })
+})
+
+await test('an app that says when it is ready is waited for, and refused where it never says so', async (t) => {
+  const world = await createWorkspace(t, { AETHER_WAIT_READY: 'true', AETHER_START_TIMEOUT_MS: '2000' })
+  world.start()
+  const app = (version: string) => `let isReady = false
+setTimeout(() => { isReady = true; process.send?.('ready') }, 300)
+${appAnswering(version).replace('response.end(', 'response.statusCode = isReady ? 200 : 503\n  response.end(')}`
+  await world.verdict(world.activate(world.release('a', app('one'))), 'ok')
+  const load = startLoad(`http://127.0.0.1:${world.port}/`)
+  await world.verdict(world.activate(world.release('b', app('two'))), 'ok')
+  await eventually('the new one', () => load.versions().includes('two'))
+  await world.verdict(world.activate(world.release('c', appAnswering('three'))), 'fail')
+  await load.stop()
+  t.strictSame([load.failures(), load.versions()], [[], ['one', 'two']])
+  t.match(world.state(), { detail: 'not_ready', message: /did not say process.send\('ready'\)/ })
 })
 
 await test('A, B and A again in quick succession end on A, with one process and nothing refused', async (t) => {

@@ -14,11 +14,12 @@ import type { Spare } from './spare.ts'
 
 export type StartConfig = Pick<
   SupervisorConfig,
-  'appCommand' | 'port' | 'readyPath' | 'workspaceDir' | 'startTimeoutMs' | 'graceMs'
+  'appCommand' | 'port' | 'readyPath' | 'waitsForReady' | 'workspaceDir' | 'startTimeoutMs' | 'graceMs'
 >
 
 /** A worker that listens on no port has nothing to show but that it goes on running. */
 const withoutPortMs = 1000
+const handMs = 1000
 
 /** The process cannot stand beside another one; `message` says why. */
 export class CannotOverlap extends Error {
@@ -62,6 +63,8 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
     try {
       await becomesReady(child, { isHolding, isAlone }, config, signal)
       if (isHolding) await go(child, config, signal)
+      child.link.order({ do: 'hand' })
+      await isHeld(child, sockets, port)
       return child
     } catch (error) {
       await child.stop(graceMs)
@@ -116,14 +119,15 @@ async function becomesReady(
     if (!child.isAlive()) throw await ended(child, isHolding)
     const { unheld, conflict } = child.link.facts()
     if (unheld !== undefined && (conflict || !isAlone)) throw new CannotOverlap(unheld)
-    if (config.port === 0 && (child.saidReady() || waited > withoutPortMs)) return
+    if (config.port === 0 && (child.saidReady() || (!config.waitsForReady && waited > withoutPortMs))) return
     if (config.port !== 0 && (await isReady(child, isHolding, config, Math.min(left, 1000)))) return
     await Promise.race([child.link.changed(), child.exited, sleep(waited < 1000 ? 5 : 50)])
   }
 }
 
 async function isReady(child: Child, isHolding: boolean, config: StartConfig, timeoutMs: number): Promise<boolean> {
-  const { port, readyPath } = config
+  const { port, readyPath, waitsForReady } = config
+  if (waitsForReady && !child.saidReady()) return false
   const found = child.link.facts().listening.find((one) => one.port === port)
   // A process that holds back is never asked on the shared port: another one answers there.
   if (isHolding && found === undefined) return false
@@ -134,6 +138,16 @@ async function isReady(child: Child, isHolding: boolean, config: StartConfig, ti
     askApp({ port: asked, readyPath, kind: found?.kind ?? 'http' }, timeoutMs),
     child.exited.then(() => false),
   ])
+}
+
+/** Until the socket of a first process came, so that a swap at once after it finds it; bounded, as it may never come. */
+async function isHeld(child: Child, sockets: HeldSockets, port: number): Promise<void> {
+  const until = performance.now() + handMs
+  const isComing = () => {
+    const { listening, unheld } = child.link.facts()
+    return unheld === undefined && listening.some((one) => one.port === port) && !sockets.has(port)
+  }
+  while (child.isAlive() && isComing() && performance.now() < until) await sleep(1)
 }
 
 /** Accepts from now on. */
@@ -163,14 +177,15 @@ async function ended(child: Child, isHolding: boolean): Promise<Error> {
   return refusal('unhealthy', 'exited', `the app ended while it started (${how}); its last lines are in the log`)
 }
 
-function notReady(child: Child, { port, readyPath, startTimeoutMs }: StartConfig): ReasonError {
+function notReady(child: Child, { port, readyPath, waitsForReady, startTimeoutMs }: StartConfig): ReasonError {
   const ports = child.link.facts().listening.map((one) => one.port)
   const elsewhere =
     ports.length > 0 && !ports.includes(port)
       ? ` (it listens on ${ports.join(', ')}: let it listen on PORT, or set PORT to its port)`
       : ''
-  const what =
-    readyPath === undefined
+  const what = waitsForReady
+    ? "it did not say process.send('ready'), which AETHER_WAIT_READY asks for"
+    : readyPath === undefined
       ? `port ${port} took no connection${elsewhere}`
       : `${readyPath} on port ${port} did not answer 2xx${elsewhere}`
   return refusal('unhealthy', 'not_ready', `the app was not ready in ${startTimeoutMs} ms: ${what}`)

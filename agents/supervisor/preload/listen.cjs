@@ -1,6 +1,6 @@
 // net.Server.prototype.listen, through which http, https, http2 and every framework go.
 //  a port that the supervisor holds: its socket is listened on, and nothing is accepted before `go`
-//  any other port: bound as without us, and its socket handed to the supervisor, which the next process gets it from
+//  any other port: bound as without us; once the app is ready its socket is handed to the supervisor, for the next process
 //  port 0, pipes, descriptors: as without us; a unix socket is told, because two processes cannot share its path
 'use strict'
 
@@ -10,10 +10,15 @@ const net = require('node:net')
 const { handleOf } = require('./handle.cjs')
 const { kindOf } = require('./kind.cjs')
 
+/** A server that is opened later is handed over when it is still there after this. */
+const settledMs = 1000
+
 exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker, control) => {
   const listen = net.Server.prototype.listen
   const send = typeof process.send === 'function' ? process.send.bind(process) : undefined
   const waiting = []
+  const toHand = []
+  let isHanding = false
   let holding = isHolding
   if (holding) control.hold()
 
@@ -39,7 +44,11 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
     }
     const entry = held.find((one) => !one.isTaken && isFor(one, asked))
     tracker.track(this)
-    this.once('listening', () => report(this, entry ?? asked, entry === undefined))
+    this.once('listening', () => {
+      if (entry === undefined && holding) park(handleOf(this))
+      // Not at once: who only looks whether the port is free closes it in this same turn.
+      setImmediate(() => handleOf(this) && report(this, entry ?? asked, entry === undefined))
+    })
     if (entry !== undefined) return take(this, entry, asked, args)
     if (held.some((one) => !one.isTaken && one.port === asked.port)) {
       const why = `it listens on port ${asked.port} of another address than the release before`
@@ -50,11 +59,10 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
 
   function take(server, entry, asked, args) {
     entry.isTaken = true
-    // A socket object carries the descriptor into listen(handle); it is never read.
     // A socket object carries the descriptor into listen(handle). Said not to be readable, it is never read either.
-    const carrier = new net.Socket({ fd: entry.fd, readable: false, writable: false })
-    const handle = handleOf(carrier)
-    const start = handle.listen
+    entry.carrier ??= new net.Socket({ fd: entry.fd, readable: false, writable: false })
+    const handle = handleOf(entry.carrier)
+    const { listen: start, close } = Object.getPrototypeOf(handle)
     handle.listen = (backlog) => {
       if (!holding) return start.call(handle, backlog)
       waiting.push(() => {
@@ -62,27 +70,44 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
       })
       return 0
     }
+    // Closed before it accepted anything, as by who only looks whether a port is free: it can be had again.
+    handle.close = (...rest) => {
+      if (!holding) return close.apply(handle, rest)
+      entry.isTaken = false
+      return undefined
+    }
     asked.signal?.addEventListener('abort', () => server.close(), { once: true })
     const callback = args.findLast((arg) => typeof arg === 'function')
     const rest = callback === undefined ? [] : [callback]
-    return listen.call(server, carrier, asked.backlog || 511, ...rest)
+    return listen.call(server, entry.carrier, asked.backlog || 511, ...rest)
   }
 
-  function report(server, asked, isNew) {
-    const { port, host, ipv6Only } = asked
-    const handle = handleOf(server)
+  function report(server, key, isNew) {
+    const { port, host, ipv6Only } = key
     if (isNew) {
-      if (holding) park(handle)
-      const key = { aether: 'socket', port, host, ipv6Only }
-      const failed = (error) => {
-        if (error) control.say({ say: 'unheld', why: `its socket cannot be handed over: ${error.message}` })
-      }
-      if (send === undefined || !process.connected) failed(new Error('the channel of process.send is closed'))
-      else send(key, handle, undefined, failed)
+      const up = () => handUp(server, { aether: 'socket', port, host, ipv6Only })
+      if (isHanding) setTimeout(up, settledMs).unref()
+      else toHand.push(up)
     }
     const listening = { say: 'listening', port, host, ipv6Only, kind: kindOf(server) }
     if (holding && asksPath && port === mainPort) openDoor(server, listening)
     else control.say(listening)
+  }
+
+  /** From when the app is ready on: before, a server may have been there only to see whether its port is free. */
+  function hand() {
+    isHanding = true
+    for (const up of toHand.splice(0)) up()
+  }
+
+  function handUp(server, message) {
+    const handle = handleOf(server)
+    if (!handle) return
+    const failed = (error) => {
+      if (error) control.say({ say: 'unheld', why: `its socket cannot be handed over: ${error.message}` })
+    }
+    if (send === undefined || !process.connected) failed(new Error('the channel of process.send is closed'))
+    else send(message, handle, undefined, failed)
   }
 
   /** The question whether it is ready comes in by a door of its own, while the shared one is still closed. */
@@ -105,9 +130,13 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
   }
   /** What nobody took is let go: as long as a descriptor is open here, the port would look as if somebody answered. */
   function forget() {
-    for (const one of held.splice(0)) if (!one.isTaken) closeSync(one.fd)
+    for (const one of held.splice(0)) {
+      if (one.isTaken) continue
+      if (one.carrier === undefined) closeSync(one.fd)
+      else handleOf(one.carrier).close()
+    }
   }
-  return { go, forget }
+  return { go, hand, forget }
 }
 
 /** What is asked for, as net reads it; undefined for what is left alone. */

@@ -18,14 +18,14 @@ const usual = [
   'querystring',
 ]
 
+const nothing = 'data:text/javascript,0'
+
 exports.installSpare = (control) => {
   control.hold()
   for (const name of usual) require(`node:${name}`)
   // The loader of ES modules is made when first asked for.
-  import('data:text/javascript,0').then(
-    () => control.say({ say: 'spare' }),
-    () => control.say({ say: 'spare' }),
-  )
+  const say = () => control.say({ say: 'spare' })
+  import(nothing).then(say, say)
   control.on('become', ({ cwd, entry, args, env }) => {
     process.chdir(cwd)
     for (const [name, value] of Object.entries(env)) process.env[name] = value
