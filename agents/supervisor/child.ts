@@ -10,6 +10,7 @@ import { refusal } from '@aether/contract/reasons'
 import { type HeldSockets, parseSocketKey } from './held-sockets.ts'
 import { type LastWords, passOn } from './last-words.ts'
 import { createLink, type Link } from './link.ts'
+import { prefixLines } from './prefix.ts'
 
 /** A process with the preload in it. */
 export interface AppProcess {
@@ -23,6 +24,8 @@ export interface AppProcess {
   readonly fellSilent: Promise<void>
   /** The app said process.send('ready'). */
   readonly saidReady: () => boolean
+  /** From now on its output is this release's, where it is prefixed. */
+  belongsTo(activation: Activation): void
   /** SIGTERM to the process, and SIGKILL to its whole group when it ended or `graceMs` are over. */
   stop(graceMs: number): Promise<void>
 }
@@ -46,6 +49,8 @@ export interface ProcessOptions {
   readonly asksPath: boolean
   /** It waits for the order `become`. */
   readonly isSpare: boolean
+  /** Each line of its output says which release and process it is of. */
+  readonly isPrefixed: boolean
 }
 
 const preload = fileURLToPath(new URL('preload/preload.cjs', import.meta.url))
@@ -55,12 +60,12 @@ const firstSocketFd = 5
 
 /** Throws ReasonError `unhealthy` where it cannot be started. */
 export async function startProcess(options: ProcessOptions): Promise<AppProcess> {
-  const { file, args, cwd, sockets } = options
+  const { file, args, cwd, sockets, isPrefixed } = options
   const held = sockets.list()
   const child = spawn(file, [...args], {
     cwd,
     detached: true,
-    stdio: ['ignore', 'inherit', 'pipe', 'ipc', 'pipe', ...held.map(({ fd }) => fd)],
+    stdio: ['ignore', isPrefixed ? 'pipe' : 'inherit', 'pipe', 'ipc', 'pipe', ...held.map(({ fd }) => fd)],
     env: environment(options, held),
   })
   let alive = true
@@ -86,14 +91,24 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
   })
   const { control, stderr } = pipesOf(child)
   const pid = child.pid ?? 0
+  let release = 'none'
+  const prefixed = (stream: 'stdout' | 'stderr') => {
+    const lines = prefixLines(() => `digest=${release} pid=${pid} stream=${stream} `)
+    lines.pipe(process[stream], { end: false })
+    return lines
+  }
+  child.stdout?.pipe(prefixed('stdout'))
   return {
     pid,
     exited,
     isAlive: () => alive,
     link: createLink(control),
-    lastWords: passOn(stderr, process.stderr),
+    lastWords: passOn(stderr, isPrefixed ? prefixed('stderr') : process.stderr),
     fellSilent: exited.then(() => Promise.race([closed, sleep(silenceMs)])),
     saidReady: () => isReady,
+    belongsTo({ digest }) {
+      release = hexOf(digest).slice(0, 12)
+    },
     async stop(graceMs) {
       if (alive) {
         child.kill('SIGTERM')

@@ -19,6 +19,8 @@ export interface SupervisorConfig {
   readonly probationMs: number
   readonly cgroupDir: string
   readonly spareMaxBytes: number
+  readonly splayMs: number
+  readonly prefixesOutput: boolean
   readonly healthPort: number
   readonly healthHost: string
   readonly logLevel: LogLevel
@@ -113,6 +115,19 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
         { min: 0, max: 4096 },
         'Most memory of its own, in MiB, for a process that is booted and waits for the next release; 0: none.',
       ),
+    splayMs: read.integer(
+      'AETHER_SPLAY_MS',
+      0,
+      { min: 0, max: 3_600_000 },
+      'Longest wait before one process at a time is replaced, by the name of the pod: pods annotated at once take turns. 0: none.',
+    ),
+    prefixesOutput:
+      read.choice(
+        'AETHER_APP_OUTPUT',
+        ['plain', 'prefixed'],
+        'plain',
+        'prefixed: each line of the app begins with digest=, pid= and stream=. plain: it passes through as it is.',
+      ) === 'prefixed',
     healthPort: read.integer(
       'AETHER_HEALTH_PORT',
       19_464,

@@ -23,7 +23,7 @@ export interface Spare {
 type State = 'off' | 'none' | 'starting' | 'ready'
 export type SpareConfig = Pick<
   SupervisorConfig,
-  'port' | 'readyPath' | 'cgroupDir' | 'spareMaxBytes' | 'workspaceDir' | 'strategy'
+  'port' | 'readyPath' | 'cgroupDir' | 'spareMaxBytes' | 'workspaceDir' | 'strategy' | 'prefixesOutput'
 >
 
 const empty = fileURLToPath(new URL('preload/empty.cjs', import.meta.url))
@@ -70,6 +70,7 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
       isHolding: sockets.has(config.port),
       asksPath: config.readyPath !== undefined,
       isSpare: true,
+      isPrefixed: config.prefixesOutput,
     })
     spare = { process, fits }
     void process.exited.then(() => {

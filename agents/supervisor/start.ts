@@ -14,7 +14,14 @@ import type { Spare } from './spare.ts'
 
 export type StartConfig = Pick<
   SupervisorConfig,
-  'appCommand' | 'port' | 'readyPath' | 'waitsForReady' | 'workspaceDir' | 'startTimeoutMs' | 'graceMs'
+  | 'appCommand'
+  | 'port'
+  | 'readyPath'
+  | 'waitsForReady'
+  | 'workspaceDir'
+  | 'startTimeoutMs'
+  | 'graceMs'
+  | 'prefixesOutput'
 >
 
 /** A worker that listens on no port has nothing to show but that it goes on running. */
@@ -57,9 +64,11 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
         isHolding,
         asksPath: readyPath !== undefined,
         isSpare: false,
+        isPrefixed: config.prefixesOutput,
       })),
       activation,
     }
+    child.belongsTo(activation)
     try {
       await becomesReady(child, { isHolding, isAlone }, config, signal)
       if (isHolding) await go(child, config, signal)

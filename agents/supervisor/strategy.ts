@@ -8,7 +8,7 @@ export const strategies = ['overlap', 'recreate'] as const
 export type Strategy = (typeof strategies)[number]
 
 export type SwapConfig = StartConfig &
-  Pick<SupervisorConfig, 'drainMaxMs' | 'propagationMs' | 'drainLimitMs' | 'cgroupDir'>
+  Pick<SupervisorConfig, 'drainMaxMs' | 'propagationMs' | 'drainLimitMs' | 'cgroupDir' | 'splayMs'>
 
 export interface Swapped {
   /** Which one it came to be. */
