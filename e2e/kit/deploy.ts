@@ -17,6 +17,8 @@ export interface DeployOptions {
   readonly annotations: Readonly<Record<string, string>>
   /** Variables of the app's container. */
   readonly env?: Readonly<Record<string, string>>
+  /** Memory limit of the app's container, such as `120Mi`; without it the manifest's own. */
+  readonly appMemory?: string
   /** Variables of the fetcher's container. */
   readonly fetcherEnv?: Readonly<Record<string, string>>
 }
@@ -36,7 +38,14 @@ export async function deployHello(scenario: Scenario, options: DeployOptions): P
           { name: 'init-fetch', image: agentImage },
           { name: 'fetcher', image: agentImage, env: variables(fetcherEnv) },
         ],
-        containers: [{ name: 'app', image: nodejsImage, env: variables(options.env) }],
+        containers: [
+          {
+            name: 'app',
+            image: nodejsImage,
+            env: variables(options.env),
+            ...(options.appMemory !== undefined && { resources: { limits: { memory: options.appMemory } } }),
+          },
+        ],
       },
     },
   })
