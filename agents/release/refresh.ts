@@ -1,4 +1,4 @@
-// One refresh on disk, as a list: verify -> fetch -> extract -> activate. Prune comes after the verdict (fetcher/loop.ts).
+// One refresh on disk, as a list: verify -> fetch -> extract -> activate. Prune comes after the verdict (fetcher/outcomes.ts).
 import type { Digest } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
 import type { Target } from '@aether/contract/target'
