@@ -31,7 +31,10 @@ for (const mode of ['watch', 'file'] as const)
       })
       const [pod] = await readyPods(scenario, 1)
       if (pod === undefined) throw new Error('one pod was asked for')
-      const commands = await listCommands(scenario, pod)
+      const commands = await until('the spare process', async () => {
+        const found = await listCommands(scenario, pod)
+        return found.some((command) => command.includes('empty.cjs')) ? found : undefined
+      })
       const rows = [await memoryRow(scenario, pod, 'before')]
 
       await inARow(t, scenario, pod, others.slice(0, soakRefreshes))

@@ -37,6 +37,8 @@ export type Order =
       readonly entry: string
       readonly args: readonly string[]
       readonly env: Readonly<Record<string, string>>
+      /** As ps is to show it. */
+      readonly command: string
     }
   | { readonly do: 'drain'; readonly quietMs: number; readonly webSocketMs: number }
 

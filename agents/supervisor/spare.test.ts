@@ -1,11 +1,12 @@
 // The warm spare: what it becomes is what `node file args` would have been.
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
 import { createWorkspace } from './test-kit.ts'
 
 const report = `cwd: process.cwd(), argv: process.argv.slice(1), own: [process.env.NODE_OPTIONS, process.env.AETHER_PRELOAD],
-  digest: process.env.AETHER_DIGEST?.slice(7, 9), extra: process.env.EXTRA, uptime: process.uptime()`
+  digest: process.env.AETHER_DIGEST?.slice(7, 9), extra: process.env.EXTRA, uptime: process.uptime(), pid: process.pid`
 const listen = `createServer((request, response) => response.end(JSON.stringify(seen))).listen(process.env.PORT)`
 
 const kinds = {
@@ -29,17 +30,25 @@ const server: Server = ${listen}`,
   },
 } as const
 
+function commandLine(pid: unknown): string {
+  return readFileSync(`/proc/${Number(pid)}/cmdline`, 'utf8')
+    .replaceAll('\0', ' ')
+    .trim()
+}
+
 for (const [name, { manifest, source }] of Object.entries(kinds))
   await test(`${name} runs in a spare as it does in a process of its own`, async (t) => {
     const world = await createWorkspace(t)
     world.start()
     const release = (letter: string) => world.release(letter, '', manifest, { [name]: source })
     await world.verdict(world.activate(release('a')), 'ok')
-    const { uptime: _, ...cold } = await world.askFresh()
+    const { uptime: _, pid: first, ...cold } = await world.askFresh()
+    const shown = commandLine(first)
     await eventually('a spare', async () => /aether_spare_state\{state="ready"\} 1/.test(await world.metrics()))
     await sleep(300)
     await world.verdict(world.activate(release('b')), 'ok')
-    const { uptime, ...warm } = await world.askFresh()
+    const { uptime, pid, ...warm } = await world.askFresh()
+    t.equal(commandLine(pid), shown, 'ps shows the same')
     const moved: unknown = JSON.parse(JSON.stringify(cold).replaceAll('a'.repeat(64), 'b'.repeat(64)))
     t.strictSame({ ...warm, digest: 'aa' }, moved)
     t.match(warm, { isMain: true, extra: 'yes', digest: 'bb' })

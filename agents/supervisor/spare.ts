@@ -100,7 +100,14 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
       const env: Record<string, string> = {}
       for (const [name, value] of Object.entries({ ...appEnvironment(activation, config.port), ...command.env }))
         if (value !== undefined && globalThis.process.env[name] !== value) env[name] = value
-      found.process.link.order({ do: 'become', cwd: release, entry: resolve(release, entry), args, env })
+      found.process.link.order({
+        do: 'become',
+        cwd: release,
+        entry: resolve(release, entry),
+        args,
+        env,
+        command: [command.file, ...command.args].join(' '),
+      })
       return { ...found.process, activation }
     },
     renew(pid) {
