@@ -46,14 +46,14 @@ await runScenario(
     await refreshed(t, scenario, pod, v2, 'after both a good release is taken')
     await deletedInMidSwap(t, scenario, pod, hanging)
 
-    await deploy('96Mi')
+    await deploy('64Mi')
     const tight = await until('a pod with a tight limit', async () => {
       const [found] = await readyPods(scenario, 1)
       return found !== undefined && found.name.split('-')[1] !== pod.name.split('-')[1] ? found : undefined
     })
     await refreshed(t, scenario, tight, v3, 'without memory for two processes')
     const said = (await logLines(scenario, tight.name, 'app')).find((line) => line.includes('no overlap for this swap'))
-    t.match(said, /MiB are free of 96 MiB/, 'the log says why it was made by one process at a time')
+    t.match(said, /MiB are free of 64 MiB/, 'the log says why it was made by one process at a time')
   },
   300_000,
 )
@@ -66,13 +66,8 @@ async function crashesAgainAndAgain(t: Test, scenario: Scenario, pod: Pod, bad: 
   await answers(t, scenario, pod, good, 'a release that crashes again and again is taken back')
   const fails = (await readMarkers(scenario, pod.name)).slice(from).filter(isFail)
   t.equal(fails.length, 1, 'which is said once')
-  const state = await runInside(
-    scenario,
-    pod.name,
-    'fetcher',
-    `console.log(fs.readFileSync('/run/aether/supervisor.json', 'utf8'))`,
-  )
-  t.match(state, /lost the database/, 'the last words of the app are in supervisor.json')
+  const lines = await logLines(scenario, pod.name, 'app')
+  t.ok(lines.includes('lost the database'), 'the last words of the app are in the log')
 }
 
 async function killedInMidSwap(t: Test, scenario: Scenario, pod: Pod, bad: Release, good: Release): Promise<void> {
@@ -86,8 +81,10 @@ async function killedInMidSwap(t: Test, scenario: Scenario, pod: Pod, bad: Relea
   const fail = await awaitMarker(scenario, pod.name, from, 'REFRESH_FAIL', (marker) => marker.kind === 'fail')
   t.match(fail, { reason: 'unhealthy', pairs: { digest: hexOf(bad.digest) } }, 'the release in mid-swap is refused')
   await answers(t, scenario, pod, good, 'the whole container killed in mid-swap')
-  const [after] = await currentPods(scenario)
-  t.match(after?.identity, /app:1/, 'the container was restarted')
+  await until('the restart of the container', async () => {
+    const [after] = await currentPods(scenario)
+    return after?.identity.includes('app:1') ? true : undefined
+  })
 }
 
 async function deletedInMidSwap(t: Test, scenario: Scenario, pod: Pod, bad: Release): Promise<void> {

@@ -17,7 +17,7 @@ export interface DeployOptions {
   readonly annotations: Readonly<Record<string, string>>
   /** Variables of the app's container. */
   readonly env?: Readonly<Record<string, string>>
-  /** Memory limit of the app's container, such as `120Mi`; without it the manifest's own. */
+  /** Memory of the app's container, as request and limit, such as `64Mi`; without it the manifest's own. */
   readonly appMemory?: string
   /** Variables of the fetcher's container. */
   readonly fetcherEnv?: Readonly<Record<string, string>>
@@ -43,7 +43,9 @@ export async function deployHello(scenario: Scenario, options: DeployOptions): P
             name: 'app',
             image: nodejsImage,
             env: variables(options.env),
-            ...(options.appMemory !== undefined && { resources: { limits: { memory: options.appMemory } } }),
+            ...(options.appMemory !== undefined && {
+              resources: { requests: { memory: options.appMemory }, limits: { memory: options.appMemory } },
+            }),
           },
         ],
       },
