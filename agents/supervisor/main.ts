@@ -29,7 +29,6 @@ await runCommand('supervisor', async () => {
     supervision,
     createFollower(config.workspaceDir, supervision.want),
   ]
-  log.info({ app: config.app, workspace: config.workspaceDir }, 'waiting for a release')
   await runParts(parts, log)
   return exitCodes.ok
 })

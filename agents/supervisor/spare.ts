@@ -17,6 +17,8 @@ export interface Spare {
   take(command: AppCommand, release: string, activation: Activation): Child | undefined
   /** Soon: a spare that fits what is held now. `pid` is the app, whose memory says what a second one needs. */
   renew(pid?: number): void
+  /** Resolves when no spare holds a socket open that is held here no more. */
+  letGo(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -73,6 +75,7 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
       isPrefixed: config.prefixesOutput,
     })
     spare = { process, fits }
+    if (fits !== held()) return discard()
     void process.exited.then(() => {
       if (spare?.process === process) void discard()
     })
@@ -128,6 +131,9 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
             isBooting = false
           })
       }, pauseMs)
+    },
+    async letGo() {
+      if (spare !== undefined && spare.fits !== held()) await discard()
     },
     async stop() {
       isStopped = true

@@ -27,6 +27,7 @@ export type StartConfig = Pick<
 /** A worker that listens on no port has nothing to show but that it goes on running. */
 const withoutPortMs = 1000
 const handMs = 1000
+const unheardMs = 250
 
 /** The process cannot stand beside another one; `message` says why. */
 export class CannotOverlap extends Error {
@@ -94,7 +95,8 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
       } catch (error) {
         if (!(error instanceof CannotOverlap)) throw error
         sockets.drop(() => false)
-        spare.renew()
+        // Who connected to what it holds would be reset with its end.
+        await spare.letGo()
         return start(activation, signal, true)
       }
     },
@@ -151,12 +153,15 @@ async function isReady(child: Child, isHolding: boolean, config: StartConfig, ti
 
 /** Until the socket of a first process came, so that a swap at once after it finds it; bounded, as it may never come. */
 async function isHeld(child: Child, sockets: HeldSockets, port: number): Promise<void> {
-  const until = performance.now() + handMs
+  const startedAt = performance.now()
   const isComing = () => {
-    const { listening, unheld } = child.link.facts()
-    return unheld === undefined && listening.some((one) => one.port === port) && !sockets.has(port)
+    const { attached, listening, unheld } = child.link.facts()
+    if (port === 0 || !attached || unheld !== undefined || sockets.has(port)) return false
+    // It can be connected to before it was heard to listen; one that listens by other means is never heard.
+    const mostMs = listening.some((one) => one.port === port) ? handMs : unheardMs
+    return performance.now() - startedAt < mostMs
   }
-  while (child.isAlive() && isComing() && performance.now() < until) await sleep(1)
+  while (child.isAlive() && isComing()) await sleep(1)
 }
 
 /** Accepts from now on. */

@@ -273,6 +273,7 @@ export function createSupervision(
         return child?.isAlive() === true && (await askApp({ ...config, kind }, probeMs))
       }),
     start() {
+      log.info({ app: config.app, workspace: config.workspaceDir }, 'waiting for a release')
       running = run().catch((error: unknown) => log.error({ err: error }, 'the supervision ended'))
     },
     async stop() {

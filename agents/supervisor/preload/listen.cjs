@@ -46,8 +46,9 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
     tracker.track(this)
     this.once('listening', () => {
       if (entry === undefined && holding) park(handleOf(this))
+      if (entry === undefined) prepareToHand(this, asked)
       // Not at once: who only looks whether the port is free closes it in this same turn.
-      setImmediate(() => handleOf(this) && report(this, entry ?? asked, entry === undefined))
+      setImmediate(() => handleOf(this) && report(this, entry ?? asked))
     })
     if (entry !== undefined) return take(this, entry, asked, args)
     if (held.some((one) => !one.isTaken && one.port === asked.port)) {
@@ -82,13 +83,14 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
     return listen.call(server, entry.carrier, asked.backlog || 511, ...rest)
   }
 
-  function report(server, key, isNew) {
-    const { port, host, ipv6Only } = key
-    if (isNew) {
-      const up = () => handUp(server, { aether: 'socket', port, host, ipv6Only })
-      if (isHanding) setTimeout(up, settledMs).unref()
-      else toHand.push(up)
-    }
+  /** At once, because who connected to the port may already have sent `hand`. */
+  function prepareToHand(server, { port, host, ipv6Only }) {
+    const up = () => handUp(server, { aether: 'socket', port, host, ipv6Only })
+    if (isHanding) setTimeout(up, settledMs).unref()
+    else toHand.push(up)
+  }
+
+  function report(server, { port, host, ipv6Only }) {
     const listening = { say: 'listening', port, host, ipv6Only, kind: kindOf(server) }
     if (holding && asksPath && port === mainPort) openDoor(server, listening)
     else control.say(listening)
@@ -97,7 +99,9 @@ exports.installListen = ({ held, isHolding, port: mainPort, asksPath }, tracker,
   /** From when the app is ready on: before, a server may have been there only to see whether its port is free. */
   function hand() {
     isHanding = true
-    for (const up of toHand.splice(0)) up()
+    setImmediate(() => {
+      for (const up of toHand.splice(0)) up()
+    })
   }
 
   function handUp(server, message) {
