@@ -1,6 +1,8 @@
 // For tests: the real control as a process, without a cluster; the part of an app's agents, who say what became of a
 // target; and a server in between that does harm.
+
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -172,13 +174,18 @@ export async function eventually(
   }
 }
 
+/** A port that is free, below those that the kernel gives to clients (ip_local_port_range): no connection takes it meanwhile. */
 async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  if (address === null || typeof address === 'string') throw new TypeError('no port')
-  return address.port
+  for (;;) {
+    const port = randomInt(14_000, 30_000)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, () => resolve(true))
+    })
+    if (!isFree) continue
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+    return port
+  }
 }
 
 function list(folder: string): readonly string[] {

@@ -1,4 +1,5 @@
 // What `npm run build` makes, away from the repository and its node_modules, as an image or a user's folder has it.
+import { randomInt } from 'node:crypto'
 import {
   chownSync,
   cpSync,
@@ -67,12 +68,18 @@ async function startPostgres(t: Test): Promise<string | undefined> {
   }
 }
 
+/** A port that is free, below those that the kernel gives to clients (ip_local_port_range): no connection takes it meanwhile. */
 async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
+  for (;;) {
+    const port = randomInt(14_000, 30_000)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, () => resolve(true))
+    })
+    if (!isFree) continue
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+    return port
+  }
 }
 
 await test('control without DATABASE_URL says that it has to be set, and ends as for a wrong setting', async (t) => {

@@ -1,5 +1,7 @@
 // For tests: an agent as a process of its own, with what it wrote, and conditions to wait for.
+
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
@@ -79,13 +81,17 @@ export async function eventually(what: string, holds: () => boolean | Promise<bo
   }
 }
 
-/** A port that was free a moment ago. */
+/** A port that is free, below those that the kernel gives to clients (ip_local_port_range): no connection takes it meanwhile. */
 export async function freePort(): Promise<number> {
   const { createServer } = await import('node:net')
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  if (address === null || typeof address === 'string') throw new TypeError('no port')
-  return address.port
+  for (;;) {
+    const port = randomInt(14_000, 30_000)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, () => resolve(true))
+    })
+    if (!isFree) continue
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+    return port
+  }
 }

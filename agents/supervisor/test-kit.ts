@@ -103,6 +103,8 @@ export async function createWorkspace(t: Test, env: Readonly<Record<string, stri
       await eventually(`${outcome} on activation ${wanted}`, () => {
         const { activation, outcome: said } = this.state()
         return activation === wanted && said === outcome
+      }).catch((cause: unknown) => {
+        throw new Error(`supervisor.json has ${JSON.stringify(this.state())}`, { cause })
       })
     },
   }

@@ -1,4 +1,5 @@
 // A fetcher that lives for a whole case, in mode file: each refresh is from the annotations written to its OK marker.
+import { randomInt } from 'node:crypto'
 import { mkdir, readdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -80,11 +81,16 @@ export async function startWarmFetcher(
   }
 }
 
+/** A port that is free, below those that the kernel gives to clients (ip_local_port_range): no connection takes it meanwhile. */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  if (address === null || typeof address === 'string') throw new TypeError('no port')
-  return address.port
+  for (;;) {
+    const port = randomInt(14_000, 30_000)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, () => resolve(true))
+    })
+    if (!isFree) continue
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+    return port
+  }
 }

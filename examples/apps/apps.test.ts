@@ -1,5 +1,7 @@
 // Each app is what README.md says of it, so that a test that uses one tests what it means to.
+
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type RequestOptions, request as requestHttp } from 'node:http'
@@ -30,13 +32,18 @@ function start(t: Test, name: string, env: Readonly<Record<string, string>>, fil
   return child
 }
 
+/** A port that is free, below those that the kernel gives to clients (ip_local_port_range): no connection takes it meanwhile. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  if (address === null || typeof address === 'string') throw new TypeError('no port')
-  return address.port
+  for (;;) {
+    const port = randomInt(14_000, 30_000)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, () => resolve(true))
+    })
+    if (!isFree) continue
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+    return port
+  }
 }
 
 /** Status and body; asked again until somebody listens. */

@@ -1,5 +1,5 @@
 // The story the demo tells, as steps; main.ts puts it between a beginning and an end.
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { access, cp, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -195,15 +195,16 @@ async function until(what: string, before: Running | Promise<unknown>, look: () 
   throw new Error(`waited in vain for ${what}${log}`)
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Below the ports that the kernel gives to clients: no connection of the load takes it meanwhile. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(14_000, 30_000)
     const server = createServer()
-    server.listen(0, () => {
-      const address = server.address()
-      server.close(() => {
-        if (address === null || typeof address === 'string') reject(new TypeError('no free port'))
-        else resolve(address.port)
-      })
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, () => resolve(true))
     })
-  })
+    if (!isFree) continue
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+    return port
+  }
 }
