@@ -3,7 +3,7 @@ import { type Test, test } from 'tap'
 import { openScenario, type Scenario } from './scenario.ts'
 import { showPods } from './show-pods.ts'
 
-const usualLimitMs = 300_000
+const usualLimitMs = 600_000
 
 export function runScenario(
   name: string,
