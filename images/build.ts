@@ -5,7 +5,7 @@ import { join, relative, resolve } from 'node:path'
 import { bundleCommands, formatBundle } from './bundle.ts'
 import { agents, control, root } from './bundles.ts'
 import { detectMachine, machines } from './machine.ts'
-import { endOfLife } from './node-lines.ts'
+import { endOfLife, type Line } from './node-lines.ts'
 import { type Packed, packImage, writeArchive } from './oci.ts'
 import type { Options } from './options.ts'
 import { loadPostgres } from './postgres.ts'
@@ -17,7 +17,8 @@ import { loadSystem } from './system.ts'
 
 /** An image as it lies in dist/images, with what belongs to it. */
 export type Made = {
-  readonly name: string
+  /** Of an aether-nodejs of another line. */
+  readonly line: Line | undefined
   readonly packed: Packed
   readonly file: string
   /** By the digest of the platform's manifest. */
@@ -85,6 +86,7 @@ export async function buildImages(options: Options): Promise<Made[]> {
     const file = join(out, `${name}.tar`)
     await writeArchive(packed, file, epoch)
     const sboms = new Map<string, string>()
+    for (const other of Object.keys(machines)) await rm(join(out, `${name}.${other}.cdx.json`), { force: true })
     for (const [index, { descriptor, architecture }] of packed.platforms.entries()) {
       const subject = { reference: packed.reference, architecture, digest: descriptor.digest, created: common.created }
       const version = common.annotations['org.opencontainers.image.version'] ?? '0'
@@ -95,6 +97,6 @@ export async function buildImages(options: Options): Promise<Made[]> {
     const signature = key && signImage(packed.root.descriptor.digest, key)
     if (signature === undefined) await rm(join(out, `${name}.sig`), { force: true })
     else await writeFile(join(out, `${name}.sig`), `${signature}\n`)
-    return { name, packed, file: relative(root, file), sboms, signature }
+    return { line: built[0].line, packed, file: relative(root, file), sboms, signature }
   }
 }

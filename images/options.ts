@@ -15,7 +15,8 @@ export const usage = `Usage: npm run images -- [options]
   --out FOLDER       where to put images and caches (dist)
   --push REGISTRY    send them to REGISTRY/NAME, such as registry.example/team, with SBOM and signature
   --plain-http       speak HTTP to a registry that is not on this machine
-  --check            build nothing: which packages in the images that were built have a newer patch? Exit code 1: some
+  --check            build nothing: which packages in the images have a newer patch? Exit code 0 none, 1 some, 2 not known
+  --from REGISTRY    with --check: ask those of REGISTRY/NAME:TAG, instead of those that were built here
   --pin              build nothing: write the newest release of each line of Node into node-releases.json
   --json             print the table as JSON
 The environment variable SOURCE_DATE_EPOCH (seconds) is the time of everything inside; without it files have 0, and the
@@ -33,6 +34,7 @@ export type Options = {
   readonly source: string | undefined
   readonly out: string
   readonly push: string | undefined
+  readonly from: string | undefined
   readonly isPlainHttp: boolean
   readonly isJson: boolean
   /** Undefined where SOURCE_DATE_EPOCH is not set. */
@@ -53,6 +55,7 @@ export function parseOptions(args: string[], sourceDateEpoch?: string): Options 
       source: { type: 'string' },
       out: { type: 'string', default: 'dist' },
       push: { type: 'string' },
+      from: { type: 'string' },
       'plain-http': { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
       pin: { type: 'boolean', default: false },
@@ -63,7 +66,8 @@ export function parseOptions(args: string[], sourceDateEpoch?: string): Options 
   if (values.help) return undefined
   const tasks = [values.check && 'check', values.pin && 'pin', values.push !== undefined && 'push'].filter(Boolean)
   if (tasks.length > 1) throw new Error(`--${tasks.join(' and --')} are different tasks: ask for one of them`)
-  for (const option of ['repository', 'push'] as const) nameOf(option, values[option])
+  if (values.from !== undefined && !values.check) throw new Error('--from belongs to --check')
+  for (const option of ['repository', 'push', 'from'] as const) nameOf(option, values[option])
   if (!/^\w[\w.-]{0,99}$/.test(values.tag))
     throw new Error(`--tag must be up to 100 letters, digits, "_", "." or "-"; it is "${values.tag}"`)
   if (sourceDateEpoch !== undefined && !/^\d{1,11}$/.test(sourceDateEpoch))
@@ -82,6 +86,7 @@ export function parseOptions(args: string[], sourceDateEpoch?: string): Options 
     source: values.source,
     out: values.out,
     push: values.push,
+    from: values.from,
     isPlainHttp: values['plain-http'],
     isJson: values.json,
     epoch: sourceDateEpoch === undefined ? undefined : Number(sourceDateEpoch),

@@ -11,7 +11,7 @@ import { agentEntries, mountPoints, user } from './rootfs.ts'
 import type { Part, SystemParts } from './system.ts'
 
 /** An image for one architecture, with what of others is in it. */
-export type Built = Image & { readonly components: readonly Component[] }
+export type Built = Image & { readonly components: readonly Component[]; readonly line: Line | undefined }
 
 /** What is bundled, written as layers: the same for every architecture and line. */
 export type OwnParts = { readonly agent: Part; readonly supervisor: Part; readonly control: Part }
@@ -58,6 +58,7 @@ export async function recipesFor(
   const image = (name: string, description: string, parts: readonly Part[], line?: Line) => ({
     reference: common.reference(name, line),
     architecture,
+    line,
     created: common.created,
     env: { PATH: '/aether/bin:/usr/local/bin' },
     user: `${user}:${user}`,

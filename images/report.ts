@@ -1,6 +1,7 @@
 // What was built, as a table for a person or as JSON.
 import type { Made } from './build.ts'
 import type { Layer } from './layer.ts'
+import type { Pushed } from './push.ts'
 import { formatTable } from './table.ts'
 
 const sum = (layers: readonly Layer[], key: 'bytes' | 'unpackedBytes') =>
@@ -38,4 +39,15 @@ export function formatMade(made: readonly Made[]): string {
     row.file,
   ])
   return formatTable(['image', 'arch', 'digest', 'unpacked MB', 'gzip MB', 'last layer', 'file'], rows)
+}
+
+export function formatPushed(pushed: readonly Pushed[]): string {
+  const rows = pushed.map((one) => [
+    one.reference,
+    one.digest,
+    megabytes(one.sentBytes),
+    megabytes(one.knownBytes),
+    one.tags.join(', '),
+  ])
+  return formatTable(['pushed', 'digest', 'sent MB', 'there already MB', 'tags'], rows)
 }

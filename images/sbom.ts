@@ -14,7 +14,7 @@ export type SbomSubject = {
 }
 
 export type Sbom = {
-  readonly metadata: { readonly component: { readonly name: string; readonly version: string } }
+  readonly metadata: { readonly component: { readonly purl: string } }
   readonly components: readonly {
     readonly type: string
     readonly name: string
