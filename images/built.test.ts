@@ -90,9 +90,6 @@ for (const { architecture, how } of each)
         mkdirSync(join(image.path, 'etc/podinfo'))
         const lines = Object.entries(annotations).map(([name, value]) => `${name}=${JSON.stringify(value)}\n`)
         writeFileSync(join(image.path, 'etc/podinfo/annotations'), lines.join(''))
-        // A folder with no more of /proc than it reads.
-        mkdirSync(join(image.path, 'proc/sys/kernel/random'), { recursive: true })
-        cpSync('/proc/sys/kernel/random/boot_id', join(image.path, 'proc/sys/kernel/random/boot_id'))
         const env = { AETHER_PUBKEY: publicPem, AETHER_ARTIFACT_ADDRESSES: 'any' }
         const { exitCode, all } = await startIn(image, 'init-fetch', [], env)
         t.equal(exitCode, 0, all)
