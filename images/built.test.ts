@@ -32,6 +32,12 @@ import { folder, here, openArchive, openImages, type Rootfs, startIn, whyNotRun,
 import { freePort } from './test-port.ts'
 
 const options = withImages()
+const prefix = 'org.opencontainers.image'
+
+const appAnswering = (letter: string) => `
+process.on('SIGTERM', () => process.exit(0))
+require('node:http').createServer((_, response) => response.end('${letter} ' + process.version)).listen(process.env.PORT)
+`
 
 /** The images of an architecture, or nothing with the reason said. */
 function open(t: Test, wanted: RegExp, architecture: Architecture): Rootfs[] {
@@ -154,11 +160,6 @@ await test('an app goes from release to release on every line of Node that was b
   }
 })
 
-const appAnswering = (letter: string) => `
-process.on('SIGTERM', () => process.exit(0))
-require('node:http').createServer((_, response) => response.end('${letter} ' + process.version)).listen(process.env.PORT)
-`
-
 await test('a clone in another folder builds the same images to the last bit', options, async (t) => {
   const source = openArchive(t, join(folder, 'aether-agent.tar'), here)?.manifest.annotations[`${prefix}.source`]
   const clone = mkdtempSync(join(tmpdir(), 'aether-clone-'))
@@ -189,5 +190,3 @@ await test('a clone in another folder builds the same images to the last bit', o
     t.equal(second?.digest, first?.digest, `${name} ${first?.digest}`)
   }
 })
-
-const prefix = 'org.opencontainers.image'

@@ -19,6 +19,7 @@ const commands = {
   bench: [['node', 'bench/main.ts']],
   build: [['node', 'images/bundles.ts']],
   images: [['node', 'images/main.ts']],
+  licenses: [['node', 'images/third-party.ts']],
   format: [['biome', 'check', '--write', '.']],
   check: [['tsc', '--noEmit'], ['oxlint', '--type-aware', '--deny-warnings'], ['biome', 'check', '.'], ['knip']],
 }
