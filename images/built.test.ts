@@ -160,6 +160,14 @@ await test('an app goes from release to release on every line of Node that was b
   }
 })
 
+/** By hard links where both are on one disk. */
+async function copy(from: string, to: string): Promise<void> {
+  const { exitCode } = await execa('cp', ['-al', from, to], { reject: false })
+  if (exitCode === 0) return
+  rmSync(to, { recursive: true, force: true })
+  await execa('cp', ['-a', from, to])
+}
+
 await test('a clone in another folder builds the same images to the last bit', options, async (t) => {
   const source = openArchive(t, join(folder, 'aether-agent.tar'), here)?.manifest.annotations[`${prefix}.source`]
   const clone = mkdtempSync(join(tmpdir(), 'aether-clone-'))
@@ -168,13 +176,13 @@ await test('a clone in another folder builds the same images to the last bit', o
   const workspaces: { workspaces: string[] } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   for (const workspace of ['.', ...workspaces.workspaces.filter((name) => !name.includes('*'))]) {
     const from = join(root, workspace, 'node_modules')
-    if (existsSync(from)) await execa('cp', ['-a', from, join(clone, workspace, 'node_modules')])
+    if (existsSync(from)) await copy(from, join(clone, workspace, 'node_modules'))
   }
   // The same packages of Debian: other versions would be other inputs. Nothing that was made of them.
   mkdirSync(join(clone, 'dist/cache'), { recursive: true })
   const cached = readdirSync(join(root, 'dist/cache'))
   for (const name of cached.filter((one) => one === `debian-${here}`))
-    await execa('cp', ['-a', join(root, 'dist/cache', name), join(clone, 'dist/cache', name)])
+    await copy(join(root, 'dist/cache', name), join(clone, 'dist/cache', name))
   const command = [process.execPath, 'images/main.ts', ...(source === undefined ? [] : ['--source', source])]
   await execa('env', ['-i', `PATH=${process.env['PATH']}`, ...command], { cwd: clone })
   for (const name of ['aether-agent', 'aether-nodejs', 'aether-control']) {
