@@ -7,7 +7,7 @@ import { replaceFolder } from './cache.ts'
 import { emptyFiles } from './empty-files.ts'
 import { lazyBuiltins } from './lazy-builtins.ts'
 import { lazyCommonJs } from './lazy-commonjs.ts'
-import { collectLicenses } from './licenses.ts'
+import { type BundledPackage, bundledPackages, collectLicenses, readPackage } from './licenses.ts'
 import { packageFolders } from './package-folder.ts'
 import { createSiblings, type Siblings } from './siblings.ts'
 import { formatTable } from './table.ts'
@@ -40,6 +40,8 @@ export type BundledCommand = {
   readonly files: readonly string[]
   readonly startBytes: number
   readonly allBytes: number
+  /** Whose code, or whose files, it carries. */
+  readonly packages: readonly BundledPackage[]
 }
 
 // Packages written as CommonJS call `require('node:...')`, which an ES module does not have.
@@ -77,16 +79,26 @@ export async function bundleCommands(root: string, recipe: Recipe, out: string):
     const comments = outputFiles.filter((file) => file.path.endsWith('.LEGAL.txt')).map((file) => file.text)
     await writeFile(join(folder, 'LICENSES'), await collectLicenses(root, metafile, comments))
   })
-  return Object.keys(commands).map((command) => {
-    const start = closure(metafile, siblings, [`lib/${command}.js`], false)
-    const all = closure(metafile, siblings, [`lib/${command}.js`], true)
-    return {
-      command,
-      files: [`bin/${command}`, 'package.json', 'LICENSES', ...all, ...assets.keys()],
-      startBytes: bytesOf(metafile, start),
-      allBytes: bytesOf(metafile, all),
-    }
-  })
+  const copied = await Promise.all(packagesOfAssets(recipe).map((folder) => readPackage(root, folder)))
+  return Promise.all(
+    Object.keys(commands).map(async (command) => {
+      const start = closure(metafile, siblings, [`lib/${command}.js`], false)
+      const all = closure(metafile, siblings, [`lib/${command}.js`], true)
+      const outputs = all.flatMap((path) => metafile.outputs[path] ?? [])
+      return {
+        command,
+        files: [`bin/${command}`, 'package.json', 'LICENSES', ...all, ...assets.keys()],
+        startBytes: bytesOf(metafile, start),
+        allBytes: bytesOf(metafile, all),
+        packages: [...(await bundledPackages(root, outputs)), ...copied],
+      }
+    }),
+  )
+}
+
+/** The folders of the packages that assets are copied from. */
+function packagesOfAssets({ assets = [] }: Recipe): string[] {
+  return assets.flatMap(({ from }) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(from)?.[0] ?? [])
 }
 
 /** Path in the bundle to the file, sorted. */

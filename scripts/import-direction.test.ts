@@ -20,7 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'agents/supervisor': ['contract', 'runtime'],
   control: ['contract', 'artifact', 'runtime', 'verifier'],
   cli: ['contract', 'artifact', 'verifier'],
-  images: [],
+  images: ['contract', 'artifact'],
   e2e: ['contract', 'artifact'],
   bench: ['contract', 'artifact', 'fetcher', 'images', 'e2e'],
   scripts: ['contract', 'artifact'],

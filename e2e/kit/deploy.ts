@@ -24,7 +24,7 @@ export interface DeployOptions {
 }
 
 export async function deployHello(scenario: Scenario, options: DeployOptions): Promise<void> {
-  const { agentImage, nodejsImage } = scenario.config
+  const { agentImage, fetchImage, nodejsImage } = scenario.config
   const isBase = options.mode === 'watch' || options.mode === 'poll'
   const source = join(manifests, isBase ? 'base' : `overlays/${options.mode}`)
   const fetcherEnv = options.mode === 'poll' ? { AETHER_FETCH_MODE: 'poll', ...options.fetcherEnv } : options.fetcherEnv
@@ -36,7 +36,7 @@ export async function deployHello(scenario: Scenario, options: DeployOptions): P
         // Both and in order: kustomize puts what a patch names in front.
         initContainers: [
           { name: 'init-fetch', image: agentImage },
-          { name: 'fetcher', image: agentImage, env: variables(fetcherEnv) },
+          { name: 'fetcher', image: fetchImage, env: variables(fetcherEnv) },
         ],
         containers: [
           {
