@@ -30,9 +30,12 @@ export interface AppProcess {
   stop(graceMs: number): Promise<void>
 }
 
-/** The same, running a release. */
+/** The same, running a release that proved itself. */
 export interface Child extends AppProcess {
   readonly activation: Activation
+  /** performance.now() when it began to run the release, and when it was ready. */
+  readonly startedAt: number
+  readonly readyAt: number
 }
 
 export interface ProcessOptions {

@@ -26,6 +26,8 @@ export interface Facts {
   readonly conflict: boolean
   readonly went: boolean
   readonly drained: boolean
+  /** performance.now() of its first answer after it was let accept. */
+  readonly answeredAt: number | undefined
   readonly inFlight: number
 }
 
@@ -61,6 +63,7 @@ export function createLink(pipe: Duplex): Link {
     conflict: false,
     went: false,
     drained: false,
+    answeredAt: undefined,
     inFlight: 0,
   }
   let rest = ''
@@ -73,6 +76,7 @@ export function createLink(pipe: Duplex): Link {
     if (said.say === 'hello') facts = { ...facts, attached: true }
     else if (said.say === 'spare') facts = { ...facts, isSpare: true }
     else if (said.say === 'went') facts = { ...facts, went: true }
+    else if (said.say === 'answered') facts = { ...facts, answeredAt: facts.answeredAt ?? performance.now() }
     else if (said.say === 'drained') facts = { ...facts, drained: true }
     else if (said.say === 'draining' && typeof said.inFlight === 'number') facts = { ...facts, inFlight: said.inFlight }
     else if (said.say === 'unheld' && typeof said.why === 'string')
