@@ -5,6 +5,7 @@ import { type ReasonError, refusal } from '@aether/contract/reasons'
 import { resolveAppCommand } from './app-command.ts'
 import { askApp } from './ask-app.ts'
 import { type AppProcess, appEnvironment, type Child, startProcess } from './child.ts'
+import { findCompileCache } from './compile-cache.ts'
 import type { SupervisorConfig } from './config.ts'
 import { releasePath } from './follow.ts'
 import type { HeldSockets } from './held-sockets.ts'
@@ -52,10 +53,11 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
   async function start(activation: Activation, signal: AbortSignal, isAlone: boolean): Promise<Child> {
     const release = await pathOf(activation, config)
     const command = await resolveAppCommand(release, config.appCommand)
+    const compileCache = await findCompileCache(release)
     signal.throwIfAborted()
     const isHolding = sockets.has(port)
     const child =
-      spare.take(command, release, activation) ??
+      spare.take(command, release, activation, compileCache) ??
       (await startProcess({
         file: command.file,
         args: command.args,
@@ -67,6 +69,7 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
         asksPath: readyPath !== undefined,
         isSpare: false,
         isPrefixed: config.prefixesOutput,
+        compileCache,
       }))
     const startedAt = performance.now()
     child.belongsTo(activation)

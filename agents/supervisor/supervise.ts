@@ -172,7 +172,11 @@ export function createSupervision(
     const { lastGood, refused } = verdict.state()
     probation.begin(lastGood, digest)
     await verdict.publish({ ...nowServes(activation, refused, times), inUse: inUse() })
-    log.info({ activation: activation.id, digest, pid: child?.pid }, `release ${hexOf(digest).slice(0, 12)} serves`)
+    const { compileCache } = child?.link.facts() ?? {}
+    log.info(
+      { activation: activation.id, digest, pid: child?.pid, compileCache },
+      `release ${hexOf(digest).slice(0, 12)} serves`,
+    )
   }
 
   async function refuse(activation: Activation, error: ReasonError): Promise<void> {

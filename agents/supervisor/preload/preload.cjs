@@ -34,4 +34,5 @@ if (isMainThread && text !== undefined) {
   control.on('drain', drain.begin)
   if (settings.isSpare) require('./spare.cjs').installSpare(control)
   control.say({ say: 'hello', node: process.version })
+  if (settings.compileCache) require('./compile-cache.cjs').useCompileCache(settings.compileCache, control)
 }
