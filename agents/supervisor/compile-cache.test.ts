@@ -1,12 +1,13 @@
 // V8's compile cache: that of the release is used where the app cannot write it, and no other ever is.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, cpSync, readdirSync, readFileSync, renameSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestFromHex } from '@aether/contract/digest'
 import { compileCachePath, releaseName } from '@aether/contract/layout'
-import { eventually } from '@aether/runtime/test-process'
+import { eventually, testFolder } from '@aether/runtime/test-process'
 import { runAs } from '@aether/runtime/test-run-as'
 import { type Test, test } from 'tap'
+import { findCompileCache } from './compile-cache.ts'
 import { createWorkspace } from './test-kit.ts'
 
 const source = `import { createServer } from 'node:http'
@@ -23,7 +24,7 @@ const own = ['NODE_DISABLE_COMPILE_CACHE']
 
 /** Where a supervisor is another user than the one the releases belong to. */
 const nobody = 65_534
-const asNobody = process.getuid?.() === 0 ? {} : { skip: 'only root can start a process of another user' }
+const asRoot = process.getuid?.() === 0 ? {} : { skip: 'only root can start a process of another user, and mount' }
 
 async function createWorld(t: Test, env: Readonly<Record<string, string>>) {
   const world = await createWorkspace(t, { NODE_DEBUG_NATIVE: 'COMPILE_CACHE', ...env })
@@ -58,7 +59,7 @@ function contents(folder: string): Readonly<Record<string, string>> {
 
 await test(
   'the cache of a release is used, at another path and in a spare too, and stays as it is',
-  asNobody,
+  asRoot,
   async (t) => {
     const world = await createWorld(t, { ...runAs(nobody, nobody) })
     const [one, two] = [world.add('a'), world.add('b')]
@@ -87,7 +88,7 @@ await test(
   },
 )
 
-await test('a cache of another Node is left alone, and the log says so', asNobody, async (t) => {
+await test('a cache of another Node is left alone, and the log says so', asRoot, async (t) => {
   const world = await createWorld(t, { ...runAs(nobody, nobody) })
   const digest = world.add('a')
   world.makeCache('a')
@@ -114,4 +115,20 @@ await test('neither a cache that the app can write nor one that the pod or the a
   await supervisor.exited
   t.strictSame(contents(world.folderOf('b')), before)
   t.notOk(supervisor.lines.some((line) => line.includes('[compile cache]') && line.includes(world.workspace)))
+})
+
+await test('on a read-only mount, as in a pod, it counts for the owner of its files too', asRoot, async (t) => {
+  const folder = testFolder(t)
+  const mount = (options: string) => execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'none', folder])
+  mount('size=1m')
+  t.teardown(() => execFileSync('umount', ['-l', folder]))
+  mkdirSync(join(folder, compileCachePath, process.version), { recursive: true })
+  t.equal(await findCompileCache(folder), undefined)
+  mount('remount,ro')
+  t.equal(await findCompileCache(folder), join(folder, compileCachePath))
+  mount('remount,rw')
+  renameSync(join(folder, compileCachePath), join(folder, 'elsewhere'))
+  symlinkSync('../elsewhere', join(folder, compileCachePath))
+  mount('remount,ro')
+  t.equal(await findCompileCache(folder), undefined, 'by a link')
 })
