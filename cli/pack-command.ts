@@ -12,6 +12,10 @@ export const packFlags: CommandDefinition['options'] = [
     '--allow-scripts',
     'run the install scripts of dependencies; by default none runs, since it would have your rights and secrets',
   ],
+  [
+    '--compile-cache',
+    "start the app once where you pack, and ship V8's compile cache of what it loads: it starts faster in pods with the same Node and processor",
+  ],
   ['--no-install', 'take node_modules as it is (for pnpm, yarn, bun or an install of your own)'],
 ]
 
@@ -47,6 +51,7 @@ export function packOptions({ env, signal, output, flags }: CommandContext, sett
     // commander makes `--no-install` an `install` that is false.
     install: flags.isSet('install'),
     allowScripts: flags.isSet('allow-scripts'),
+    compileCache: flags.isSet('compile-cache'),
   }
 }
 
@@ -55,11 +60,14 @@ export function sayPacked({ output }: CommandContext, packed: PackedApp): void {
   output.line(`size       ${formatBytes(packed.bytes)}, ${packed.entries} entries`)
   output.line(`signature  ${packed.signature === null ? 'none' : `${packed.signature.slice(0, 16)}...`}`)
   output.line(`commit     ${packed.commit ?? 'none'}`)
-  output.line(`took       install ${formatMs(packed.ms.install)}, pack ${formatMs(packed.ms.pack)}`)
+  const { compileCache, ms } = packed
+  if (compileCache !== null) output.line(`cache      ${compileCache.files} files for Node ${compileCache.version}`)
+  const took = compileCache === null ? '' : `compile cache ${formatMs(ms.compileCache)}, `
+  output.line(`took       install ${formatMs(ms.install)}, ${took}pack ${formatMs(ms.pack)}`)
 }
 
-export function packedRecord({ digest, bytes, entries, signature, commit, ms }: PackedApp) {
-  return { digest, bytes, entries, signature, commit, ms }
+export function packedRecord({ digest, bytes, entries, signature, commit, compileCache, ms }: PackedApp) {
+  return { digest, bytes, entries, signature, commit, compileCache, ms }
 }
 
 /** In a folder that git passes over. */

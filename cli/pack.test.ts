@@ -1,5 +1,5 @@
 // aether pack as a process: what goes into an artifact, what does not, the install in between, and the signature.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { createPublicKey, verify } from 'node:crypto'
 import {
   chmodSync,
@@ -228,4 +228,58 @@ await test('a real app with a dependency of the registry is installed for produc
   execFileSync('tar', ['-xzf', String(first.file), '-C', join(root, 'out')])
   t.ok(existsSync(join(root, 'out/node_modules/fastify/package.json')))
   t.notOk(existsSync(join(root, 'out/node_modules/is-number')), 'nothing for development')
+})
+
+await test('with --compile-cache the app is started once in a copy, and what V8 made of it is in the artifact', async (t) => {
+  const source = `const { writeFileSync } = require('node:fs')
+const { answer } = require('./library.cjs')
+writeFileSync('left-behind.txt', JSON.stringify(process.env))
+writeFileSync(process.env.SEEN, JSON.stringify({ names: Object.keys(process.env), port: process.env.PORT }))
+require('node:http').createServer((_, response) => response.end(answer)).listen(process.env.PORT)
+if (process.env.ENDS) process.exit()`
+  const manifest = (command: string) => JSON.stringify({ name: 'shop', scripts: { start: command } })
+  const root = t.testdir({
+    app: {
+      'package.json': manifest('MODE=x node app.cjs'),
+      'app.cjs': source,
+      'library.cjs': "exports.answer = 'here'",
+    },
+    tmp: {},
+    out: {},
+  })
+  const [folder, file, seen] = [join(root, 'app'), join(root, 'shop.tar.gz'), join(root, 'seen.json')]
+  const env = { ...npmEnv, TMPDIR: join(root, 'tmp'), SEEN: seen, AETHER_TOKEN: 'hunter2' }
+  const pack = (...args: readonly string[]) =>
+    run(t, ['pack', '--out', file, '--output', 'json', ...args], { cwd: folder, env })
+
+  const packed = await pack('--compile-cache')
+  t.match(packed, { code: 0 }, packed.stderr)
+  t.match(packed.json(), { compileCache: { version: `${process.version}-`, files: 2 } })
+  const cached = entriesOf(file).filter((path) => /^\.aether\/compile-cache\/v[^/]+\/[0-9a-f]{8}$/.test(path))
+  t.equal(cached.length, 2)
+  t.notOk(entriesOf(file).includes('left-behind.txt'))
+  t.match(JSON.parse(readFileSync(seen, 'utf8')), { port: '0' })
+  t.notMatch(readFileSync(seen, 'utf8'), /AETHER_TOKEN|NODE_OPTIONS/)
+  t.strictSame(leftIn(env.TMPDIR), [])
+
+  // As in a pod: at another path.
+  execFileSync('tar', ['-xzf', file, '-C', join(root, 'out')])
+  const unpacked = join(root, 'out')
+  const variables = [`NODE_COMPILE_CACHE=${unpacked}/.aether/compile-cache`, 'NODE_COMPILE_CACHE_PORTABLE=1']
+  // By env(1), because tap puts its loaders into the environment of whatever is spawned here.
+  const args = ['-i', ...variables, 'NODE_DEBUG_NATIVE=COMPILE_CACHE', 'ENDS=yes', `SEEN=${seen}`]
+  const options = { cwd: unpacked, encoding: 'utf8', timeout: 10_000 } as const
+  const { stderr } = spawnSync('env', [...args, process.execPath, 'app.cjs'], options)
+  for (const name of ['app.cjs', 'library.cjs']) t.ok(stderr.includes(`${unpacked}/${name} was accepted`), name)
+
+  const before = entriesOf(file)
+  writeFileSync(join(folder, 'app.cjs'), `${source}\nsetTimeout(() => process.exit(3), 1)`)
+  const ended = await pack('--compile-cache')
+  t.match(ended, { code: 0, stderr: /the app ended by itself \(exit code 3\)/ })
+  t.strictSame(entriesOf(file).length, before.length)
+  writeFileSync(join(folder, 'package.json'), manifest('no-such-program'))
+  const none = await pack('--compile-cache')
+  t.equal(none.code, cliExitCodes.runtime)
+  t.match(none.json(), { error: { message: /made no compile cache when it was started \(exit code 127\)/ } })
+  t.strictSame(leftIn(env.TMPDIR), [])
 })
