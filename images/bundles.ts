@@ -14,7 +14,13 @@ export const agents: Recipe = {
     supervisor: 'agents/supervisor/main.ts',
     'ed25519-verify': 'agents/verifier/main.ts',
   },
-  unused: ['prom-client/lib/pushgateway.js'],
+  unused: [
+    'prom-client/lib/pushgateway.js',
+    'prom-client/lib/cluster.js',
+    '@opentelemetry/api/dist/index.cjs',
+    'pino/lib/transport.js',
+    'pino/lib/multistream.js',
+  ],
   // Loaded into the app's own process by whatever Node that has: as written.
   assets: [{ from: 'agents/supervisor/preload', to: 'lib/preload' }],
 }
