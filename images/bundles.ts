@@ -14,6 +14,7 @@ export const agents: Recipe = {
     supervisor: 'agents/supervisor/main.ts',
     'ed25519-verify': 'agents/verifier/main.ts',
   },
+  isQuick: true,
   unused: [
     'prom-client/lib/pushgateway.js',
     'prom-client/lib/cluster.js',
