@@ -15,13 +15,7 @@ export const agents: Recipe = {
     'ed25519-verify': 'agents/verifier/main.ts',
   },
   isQuick: true,
-  unused: [
-    'prom-client/lib/pushgateway.js',
-    'prom-client/lib/cluster.js',
-    '@opentelemetry/api/dist/index.cjs',
-    'pino/lib/transport.js',
-    'pino/lib/multistream.js',
-  ],
+  unused: ['prom-client/lib/pushgateway.js', 'prom-client/lib/cluster.js', '@opentelemetry/api/dist/index.cjs'],
   // Loaded into the app's own process by whatever Node that has: as written.
   assets: [{ from: 'agents/supervisor/preload', to: 'lib/preload' }],
 }

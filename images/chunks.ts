@@ -23,8 +23,8 @@ export function createChunks(
     const { imports = [], inputs = {} } = metafile.outputs[path] ?? {}
     const inside = imports.filter(({ external }) => external !== true)
     return [
-      ...inside.map(({ path, kind }) => ({ path, isLater: kind !== 'import-statement' })),
-      ...siblings.namedBy(Object.keys(inputs)).map((path) => ({ path, isLater: true })),
+      ...inside.map(({ path: to, kind }) => ({ path: to, isLater: kind !== 'import-statement' })),
+      ...siblings.namedBy(Object.keys(inputs)).map((to) => ({ path: to, isLater: true })),
     ]
   }
 
