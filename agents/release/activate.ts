@@ -119,7 +119,7 @@ export async function activate(
 /** The digest that `current` points to; null where there is none. */
 export async function readCurrent(layout: VolumeLayout): Promise<Digest | null> {
   try {
-    return digestOfReleaseName(basename(await readlink(join(layout.workspace, workspaceNames.current)))) ?? null
+    return digestOfReleaseName(basename(await readlink(`${layout.workspace}/${workspaceNames.current}`))) ?? null
   } catch {
     return null
   }
@@ -128,7 +128,7 @@ export async function readCurrent(layout: VolumeLayout): Promise<Digest | null> 
 /** The last activation; null before the first, or where the record is unreadable. */
 export async function readActivation(layout: VolumeLayout): Promise<Activation | null> {
   try {
-    return parseActivation(await readFile(join(layout.workspace, workspaceNames.activation), 'utf8'))
+    return parseActivation(await readFile(`${layout.workspace}/${workspaceNames.activation}`, 'utf8'))
   } catch {
     return null
   }
