@@ -54,7 +54,8 @@ async function mergeStart(chunks: Chunks, entry: string, shared: readonly string
 
 /**
  * What is loaded later requires some of this by the files it would lie in, which are there for those who start elsewhere: it is
- * told that they are loaded, so that there is one of each. https://nodejs.org/api/modules.html#requirecache
+ * told that they are loaded, so that there is one of each: at the end of the script, which is before any `import()` in it is
+ * done. https://nodejs.org/api/modules.html#requirecache
  */
 function startOf(entry: string, shared: readonly string[]): string {
   const lines = [
