@@ -1,8 +1,8 @@
 // The app's process: leader of a group of its own, so that a kill reaches what it started too, with the preload in it.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { Duplex, Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { Activation } from '@aether/contract/activation'
 import { hexOf } from '@aether/contract/digest'
 import { isObject } from '@aether/contract/json'
@@ -59,7 +59,7 @@ export interface ProcessOptions {
   readonly compileCache: string | undefined
 }
 
-const preload = fileURLToPath(new URL('preload/preload.cjs', import.meta.url))
+const preload = join(import.meta.dirname, 'preload/preload.cjs')
 const silenceMs = 100
 const controlFd = 4
 const firstSocketFd = 5

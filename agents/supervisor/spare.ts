@@ -1,7 +1,6 @@
 // The warm spare: a process that is booted up to the point where only the release's code is missing. The next start of the
 // app, a swap or one after a crash, is made by it; then another one is booted.
-import { dirname, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join, resolve } from 'node:path'
 import type { Activation } from '@aether/contract/activation'
 import { metrics } from '@aether/contract/metric-names'
 import type { Log } from '@aether/runtime/log'
@@ -33,7 +32,7 @@ export type SpareConfig = Pick<
   'port' | 'readyPath' | 'cgroupDir' | 'spareMaxBytes' | 'workspaceDir' | 'strategy' | 'prefixesOutput'
 >
 
-const empty = fileURLToPath(new URL('preload/empty.cjs', import.meta.url))
+const empty = join(import.meta.dirname, 'preload/empty.cjs')
 /** After a swap the old process and the new one have the processor first. */
 const pauseMs = 300
 const states: readonly State[] = ['off', 'none', 'starting', 'ready']
