@@ -1,5 +1,5 @@
 // Folder objects that a reader must take or refuse, with what is the matter.
-import { encodeFolder, type TreeEntry } from '../tree-object.ts'
+import { encodeFolder, type TreeEntry } from './tree-object.ts'
 
 export interface ObjectVector {
   readonly what: string

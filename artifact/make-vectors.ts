@@ -1,16 +1,16 @@
-// Writes the test vectors of docs/artifact-format.md: `node artifact/vectors/make.ts`. The trees and the plain streams are the
+// Writes the test vectors of docs/artifact-format.md: `node artifact/make-vectors.ts`. The trees and the plain streams are the
 // same each time; the compressed files are as this machine's zstd makes them.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { listTree } from '../test-trees.ts'
-import { readSource } from '../tree-source.ts'
-import { loadTree, writeTree } from '../tree-store.ts'
-import { objectVectors } from './objects.ts'
-import { plantFirst, plantSecond } from './trees.ts'
+import { listTree } from './test-trees.ts'
+import { readSource } from './tree-source.ts'
+import { loadTree, writeTree } from './tree-store.ts'
+import { objectVectors } from './vector-objects.ts'
+import { plantFirst, plantSecond } from './vector-trees.ts'
 
-const here = fileURLToPath(new URL('.', import.meta.url))
+const here = fileURLToPath(new URL('vectors/', import.meta.url))
 const work = mkdtempSync(join(tmpdir(), 'aether-vectors-'))
 try {
   plantFirst(work)

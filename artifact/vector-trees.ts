@@ -1,7 +1,7 @@
 // The two trees of the vectors: each odd thing that the format has a word for, and a change of each kind.
 import { renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Planted, plant } from '../test-trees.ts'
+import { type Planted, plant } from './test-trees.ts'
 
 const file = (content: string | Uint8Array, executable = false): Planted => ({ kind: 'file', content, executable })
 const text = (name: string) => Buffer.from(name).toString('latin1')
