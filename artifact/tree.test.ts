@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   existsSync,
@@ -13,6 +14,8 @@ import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
 import { test } from 'tap'
 import { createDeltaReader, encodeRecordHead } from './delta-pack.ts'
+import { writeDelta } from './delta-write.ts'
+import { createFullPack } from './full-pack.ts'
 import { encodeIndex, packIndex, parentsFirst, parseIndex, placeFiles } from './index-pack.ts'
 import { packFolder } from './pack.ts'
 import { collector, deltaLimits, listFolder, listTree, plant, walkLimits } from './test-trees.ts'
@@ -383,4 +386,33 @@ await test('what makes no tree is refused, and leaves no file behind', async (t)
   writeFileSync(out, readFileSync(join(base, 'out/app.tree')).subarray(1))
   await t.rejects(loadTree(out), { code: 'extra' })
   t.ok(existsSync(out))
+})
+
+await test('a disk that is full, or a file that changes, ends the writing with that error', async (t) => {
+  const root = t.testdir({ app: { a: 'a' }, 'large.bin': '' })
+  writeFileSync(join(root, 'large.bin'), randomBytes(9_000_000))
+  const empty = await buildTree(readSource(join(root, 'app')))
+  const tree = await buildTree(readSource(root))
+  const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  const stop = () => Promise.reject(full)
+  await t.rejects(writeDelta(empty, tree, tree.contents, stop), full)
+  let room = 3
+  const later = () => (room-- > 0 ? Promise.resolve() : Promise.reject(full))
+  room = 1
+  await t.rejects(writeDelta(empty, tree, tree.contents, later), full, 'behind the head')
+  room = 3
+  const pack = createFullPack(later)
+  await t.rejects(
+    buildTree(readSource(root), pack).then(() => pack.end()),
+    full,
+  )
+  writeFileSync(join(root, 'large.bin'), Buffer.alloc(9_000_000))
+  await t.rejects(
+    writeDelta(empty, tree, tree.contents, () => Promise.resolve()),
+    { code: 'malformed', message: /large\.bin changed while it was packed/ },
+  )
+  await t.rejects(
+    writeDelta(empty, tree, new Map(), () => Promise.resolve()),
+    { code: 'missing' },
+  )
 })
