@@ -41,7 +41,9 @@ await runScenario('manifests', async (t, scenario) => {
 
 /** By the API server's own validation and admission, without being made. */
 async function taken(t: Test, scenario: Scenario): Promise<void> {
-  const { cluster, folder, namespace } = scenario
+  const { cluster, namespace } = scenario
+  // Pods are refused; the warning is what a Deployment gets for its pods.
+  await cluster.kubectl(['label', 'namespace', namespace, 'pod-security.kubernetes.io/warn=restricted'])
   const crds = await cluster.kubectl(['get', 'crd', '-o', 'name'])
   const folders = globSync('**/kustomization.yaml', { cwd: manifests }).map((path) => dirname(path))
   for (const name of folders.toSorted()) {
@@ -49,13 +51,20 @@ async function taken(t: Test, scenario: Scenario): Promise<void> {
       t.comment(`not run: ${name}, because the cluster has no CRDs of the Prometheus operator`)
       continue
     }
-    const own = await mkdtemp(join(folder, 'kustomize-'))
-    const kustomization = { namespace, resources: [relative(own, join(manifests, name))] }
-    await writeFile(join(own, 'kustomization.yaml'), JSON.stringify(kustomization))
-    const said = await cluster.tryKubectl(['apply', '--dry-run=server', '-k', own])
-    t.match(said, /(created|configured|unchanged) \(server dry run\)/, `${name}: ${said}`)
+    const said = await dryRun(scenario, name)
+    t.match(said, /(created|configured|unchanged) \(server dry run\)/, `${name}: taken`)
     t.notMatch(said, /error|invalid|forbidden|would violate|deprecated/i, `${name}: nothing against it`)
   }
+  const patch = '[{"op":"add","path":"/spec/template/spec/hostNetwork","value":true}]'
+  const said = await dryRun(scenario, 'base', [{ target: { kind: 'Deployment' }, patch }])
+  t.match(said, /would violate PodSecurity "restricted/, 'and of a pod that asks for more it says so')
+}
+
+async function dryRun({ cluster, folder, namespace }: Scenario, name: string, patches: readonly object[] = []) {
+  const own = await mkdtemp(join(folder, 'kustomize-'))
+  const kustomization = { namespace, resources: [relative(own, join(manifests, name))], patches }
+  await writeFile(join(own, 'kustomization.yaml'), JSON.stringify(kustomization))
+  return cluster.tryKubectl(['apply', '--dry-run=server', '-k', own])
 }
 
 /** Unsigned, in a namespace whose Secret of keys the pods do not need. */
