@@ -1,5 +1,5 @@
 // The alerts and the dashboard: promtool takes the rules and each alert fires where it must; every name is a metric of ours.
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isObject } from '@aether/contract/json'
@@ -35,6 +35,21 @@ await test('promtool takes the rules, and their unit tests hold', promtool, (t) 
   t.end()
 })
 
+await test('promtool reads every expression of the dashboard', promtool, (t) => {
+  const expressions = shownBy(readDashboard())
+  // As recording rules, with values for what Grafana puts in.
+  const rulesOf = expressions.map((expr, at) => ({
+    record: `panel:${at}`,
+    expr: expr.replaceAll('$__rate_interval', '5m').replaceAll(/\$(namespace|app)/g, 'x'),
+  }))
+  const path = join(t.testdir({}), 'rules.yaml')
+  writeFileSync(path, JSON.stringify({ groups: [{ name: 'panels', rules: rulesOf }] })) // JSON is YAML
+  const { exitCode, all } = execaSync('promtool', ['check', 'rules', path], { reject: false, all: true })
+  t.equal(exitCode, 0, all)
+  t.match(all, `${expressions.length} rules found`)
+  t.end()
+})
+
 await test('each alert has a unit test in which it fires, and says what to do', (t) => {
   t.ok(alerts.length >= 13, alerts.join(', '))
   const cases = listAt(parse(read('rules.test.yaml')), 'tests').flatMap((one) => listAt(one, 'alert_rule_test'))
@@ -56,9 +71,9 @@ await test("the operator's object and the chart hold the same rules", (t) => {
 })
 
 await test('every name in rules and dashboard is a metric that there is, with its labels, and the dashboard shows all', (t) => {
-  const dashboard: unknown = JSON.parse(read('dashboard.json'))
+  const dashboard = readDashboard()
   const panels = listAt(dashboard, 'panels')
-  const shown = panels.flatMap((panel) => listAt(panel, 'targets')).map((target) => String(at(target, 'expr')))
+  const shown = shownBy(dashboard)
   const asked = listAt(dashboard, 'templating', 'list').map((one) => String(at(one, 'query', 'query')))
   const ruled = allRules.map((rule) => String(at(rule, 'expr')))
   const recorded = allRules.flatMap((rule) => at(rule, 'record') ?? []).map(String)
@@ -83,6 +98,16 @@ await test('every name in rules and dashboard is a metric that there is, with it
   t.ok(panels.every((panel) => isObject(at(panel, 'gridPos'))))
   t.end()
 })
+
+function readDashboard(): unknown {
+  return JSON.parse(read('dashboard.json'))
+}
+
+function shownBy(dashboard: unknown): readonly string[] {
+  return listAt(dashboard, 'panels').flatMap((panel) =>
+    listAt(panel, 'targets').map((target) => String(at(target, 'expr'))),
+  )
+}
 
 /** Of a metric, or of a series of a histogram. */
 function specOf(name: string): MetricSpec | undefined {
