@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Activation } from '@aether/contract/activation'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import { metrics } from '@aether/contract/metric-names'
-import { type ReasonError, refusal, toReasonError } from '@aether/contract/reasons'
+import { type ReasonError, reasons, refusal, toReasonError } from '@aether/contract/reasons'
 import type { SwapTimes } from '@aether/contract/supervisor-state'
 import type { Readiness } from '@aether/runtime/health'
 import type { Log } from '@aether/runtime/log'
@@ -57,6 +57,8 @@ export function createSupervision(
   const retirees = createRetirees()
   const restarts = createCounter(registry, metrics.appRestartsTotal)
   const rollbacks = createCounter(registry, metrics.rollbacksTotal)
+  // Shown from the start, so that a rate over their first increase is seen.
+  for (const detail of reasons.unhealthy.details) rollbacks.inc({ reason: detail }, 0)
   const swapSeconds = createHistogram(registry, metrics.swapSeconds, [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30])
   /** What the run before this one left. */
   const { activation: leftAt, outcome: leftWith, state: leftIn } = verdict.state()
