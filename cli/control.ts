@@ -70,11 +70,11 @@ export function createControl(http: Http) {
     findApp: (app: string) =>
       send({ method: 'GET', path: `apps/${segment(app)}`, safety: 'repeatable' }, (answer) => answer.text('name')),
     /** What control has of this digest for this app; undefined where it has nothing, or names another app that has it. */
-    async findArtifact(app: string, digest: Digest): Promise<{ readonly isSigned: boolean } | undefined> {
+    async findArtifact(app: string, digest: Digest): Promise<{ readonly signature: string | null } | undefined> {
       try {
         const { value } = await send(
           { method: 'GET', path: `artifacts/${digest}/meta`, safety: 'repeatable' },
-          (answer) => ({ app: answer.text('app'), isSigned: answer.textOrNull('signature') !== null }),
+          (answer) => ({ app: answer.text('app'), signature: answer.textOrNull('signature') }),
         )
         return value.app === app ? value : undefined
       } catch (error) {

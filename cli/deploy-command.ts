@@ -105,7 +105,7 @@ async function bring({ context, control, settings, app, wish }: Plan, packed: Pa
 /** What would happen, by reading alone. */
 async function rehearse({ context, control, settings, app }: Plan, packed: PackedApp) {
   const namespace = settings.namespace.value
-  const needsUpload = (await control.findArtifact(app, packed.digest)) === undefined
+  const needsUpload = await isUploadNeeded(control, app, packed)
   const live = await control.findLive(app, namespace)
   const action = live === undefined ? 'create' : live.digest === packed.digest ? 'nothing' : 'rollout'
   const { output } = context
@@ -134,11 +134,16 @@ async function refuseUnknownApp(control: Control, app: string): Promise<void> {
   }
 }
 
+/** The bytes, or a signature that control does not have: by another key, the same bytes have another one. */
+async function isUploadNeeded(control: Control, app: string, { digest, signature }: PackedApp): Promise<boolean> {
+  const there = await control.findArtifact(app, digest)
+  return there === undefined || (signature !== null && there.signature !== signature)
+}
+
 /** Whether something had to be sent. */
 async function upload({ output }: CommandContext, control: Control, app: string, packed: PackedApp): Promise<boolean> {
   const { digest, file, bytes, signature, commit } = packed
-  const there = await control.findArtifact(app, digest)
-  if (there !== undefined && (there.isSigned || signature === null)) return false
+  if (!(await isUploadNeeded(control, app, packed))) return false
   const onProgress = createProgress(output, bytes)
   try {
     await control.upload({ app, digest, file, bytes, signature, commit, onProgress })

@@ -68,6 +68,12 @@ await test('from a folder to a serving release, again, back, and away', async (t
   })
   const again = await json('deploy', '--dev-hot')
   t.match(again, { uploaded: false, created: false, digest: first.digest, deployment: first.deployment })
+  await aether('keys', 'generate', '--out', '../next')
+  await aether('keys', 'add', 'acme-shop', '../next/aether-signing.pub.pem')
+  env.AETHER_SIGNING_KEY = '../next/aether-signing.pem'
+  const signedAnew = await json('deploy', '--dev-hot')
+  t.match(signedAnew, { uploaded: true, digest: first.digest }, 'the same bytes by another key: its signature is sent')
+  t.match(await json('deploy', '--dev-hot'), { uploaded: false }, 'once')
 
   writeFileSync(join(folder, 'server.js'), '// 2\n')
   const moved = await aether('deploy', '--dev-hot')

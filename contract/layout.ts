@@ -1,5 +1,4 @@
 // Where things lie on the two volumes that the containers of a pod share (docs/contract.md shows the tree).
-import { join } from 'node:path'
 import { type Digest, digestFromHex, hexOf, isDigest } from './digest.ts'
 
 /** The volume of the releases, as the fetcher and init-fetch see it; the app is given `workspace` alone, read-only. */
@@ -21,16 +20,17 @@ export interface VolumeLayout {
 }
 
 export function layoutOf(root: string, bootId = '/proc/sys/kernel/random/boot_id'): VolumeLayout {
-  const workspace = join(root, 'workspace')
+  const base = root.replace(/\/+$/, '')
+  const workspace = `${base}/workspace`
   return {
     root,
     workspace,
-    releases: join(workspace, 'releases'),
-    staging: join(root, 'staging'),
-    complete: join(root, 'complete'),
-    manifests: join(root, 'manifests'),
-    state: join(root, 'state.json'),
-    lock: join(root, 'lock'),
+    releases: `${workspace}/releases`,
+    staging: `${base}/staging`,
+    complete: `${base}/complete`,
+    manifests: `${base}/manifests`,
+    state: `${base}/state.json`,
+    lock: `${base}/lock`,
     bootId,
   }
 }
@@ -40,6 +40,9 @@ export const workspaceNames = { current: 'current', activation: 'activation.json
 
 /** Inside the run folder (a memory volume), written by the supervisor alone. */
 export const supervisorStateName = 'supervisor.json'
+
+/** Inside a release: V8's compile cache of it, where its packer made one. */
+export const compileCachePath = '.aether/compile-cache'
 
 export function releaseName(digest: Digest): string {
   return `sha256-${hexOf(digest)}`

@@ -12,7 +12,9 @@ await test('every file of the project that a document names exists', async (t) =
   const folders = '(?:agents|artifact|bench|contract|docs|e2e|examples|images|k8s|scripts)'
   for (const document of documents) {
     const text = readFileSync(join(root, document), 'utf8')
-    for (const [, path = ''] of text.matchAll(new RegExp(`\`(${folders}/[\\w./-]+\\.(?:ts|mjs|sh|md|yaml|js))\``, 'g')))
+    for (const [, path = ''] of text.matchAll(
+      new RegExp(`\`(${folders}/[\\w./-]+\\.(?:ts|mjs|sh|md|yaml|json|js))\``, 'g'),
+    ))
       t.ok(existsSync(join(root, path)), `${document}: ${path}`)
     for (const [, path = ''] of text.matchAll(/\]\(((?!https?:)[\w./-]+)\)/g))
       t.ok(existsSync(join(root, document, '..', path)), `${document}: ${path}`)
@@ -22,8 +24,11 @@ await test('every file of the project that a document names exists', async (t) =
 await test('each promise of the security page names a test, or says that it is not given', async (t) => {
   const rows = [...readFileSync(join(root, 'docs/security.md'), 'utf8').matchAll(/^\| (\d+) \| (.*?) \| (.*?) ?\|$/gm)]
   t.equal(rows.length, 10)
-  for (const [, number, promise = '', tests = ''] of rows)
-    t.ok(/`[\w./-]+\.(test|e2e)\.ts`/.test(tests) || promise.startsWith('Not given yet'), `promise ${number}`)
+  for (const [, number, promise = '', tests = ''] of rows) {
+    const named = namedTests(tests)
+    t.ok(named.length > 0 || promise.startsWith('Not given yet'), `promise ${number}`)
+    for (const { path, name } of named) t.ok(isTest(path, name), `promise ${number}: ${path}: ${name}`)
+  }
 })
 
 await test('each fault of the security page names tests that there are', async (t) => {
@@ -32,9 +37,18 @@ await test('each fault of the security page names tests that there are', async (
   const rows = table.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| beyond'))
   t.ok(rows.length > 20, `${rows.length} rows`)
   for (const row of rows) {
-    const named = [...row.matchAll(/`([\w./-]+\.(?:test|e2e)\.ts)`: "([^"]+)"/g)]
+    const named = namedTests(row)
     t.ok(named.length > 0 || row.includes('| no test of its own |'), row.slice(0, 60))
-    for (const [, path = '', name = ''] of named)
-      t.ok(readFileSync(join(root, path), 'utf8').includes(`'${name}'`), `${path}: ${name}`)
+    for (const { path, name } of named) t.ok(isTest(path, name), `${path}: ${name}`)
   }
 })
+
+/** Each `file`: "name" of a cell. */
+function namedTests(text: string) {
+  const found = text.matchAll(/`([\w./-]+\.(?:test|e2e)\.ts)`: "([^"]+)"/g)
+  return [...found].map(([, path = '', name = '']) => ({ path, name }))
+}
+
+function isTest(path: string, name: string): boolean {
+  return readFileSync(join(root, path), 'utf8').includes(`'${name}'`)
+}

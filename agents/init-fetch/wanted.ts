@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises'
 import { parsePodinfo } from '@aether/contract/podinfo'
 import { type ReasonError, refusal, toReasonError } from '@aether/contract/reasons'
 import { parseTarget, type Target } from '@aether/contract/target'
-import { createControlClient } from '@aether/runtime/control-client'
 import type { Authorize } from '@aether/runtime/control-token'
 import type { Log } from '@aether/runtime/log'
 import { askTarget } from './ask-control.ts'
@@ -31,6 +30,8 @@ export async function findTarget(
     isWaiting = true
   }
   try {
+    // With TLS, which a pod without control has no use for.
+    const { createControlClient } = await import('@aether/runtime/control-client')
     const client = createControlClient(control.url, authorize)
     const target = await askTarget({ client, waitMs, signal: stop.signal, onWait })
     if (isWaiting) left.clear()

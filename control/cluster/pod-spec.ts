@@ -138,7 +138,7 @@ function volumes({ fetchMode, keysSecret }: PodOptions): V1Volume[] {
     name: 'api-token',
     projected: {
       sources: [
-        { serviceAccountToken: { path: 'token', expirationSeconds: 3600 } },
+        { serviceAccountToken: { path: 'token', expirationSeconds: 600 } },
         { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
         { downwardAPI: { items: [namespace] } },
       ],

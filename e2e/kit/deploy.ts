@@ -10,6 +10,8 @@ const manifests = fileURLToPath(new URL('../../k8s', import.meta.url))
 /** `poll` is the base with another mode of the fetcher, `events` watch with the right to write events. */
 export type Mode = 'watch' | 'poll' | 'file' | 'events'
 
+const folders = { watch: 'base', poll: 'base', file: 'overlays/no-token', events: 'overlays/events' } as const
+
 export interface DeployOptions {
   readonly mode: Mode
   readonly replicas: number
@@ -25,8 +27,7 @@ export interface DeployOptions {
 
 export async function deployHello(scenario: Scenario, options: DeployOptions): Promise<void> {
   const { agentImage, fetchImage, nodejsImage } = scenario.config
-  const isBase = options.mode === 'watch' || options.mode === 'poll'
-  const source = join(manifests, isBase ? 'base' : `overlays/${options.mode}`)
+  const source = join(manifests, folders[options.mode])
   const fetcherEnv = options.mode === 'poll' ? { AETHER_FETCH_MODE: 'poll', ...options.fetcherEnv } : options.fetcherEnv
   await applyPatched(scenario, source, {
     replicas: options.replicas,
