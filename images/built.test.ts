@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import {
   chownSync,
-  existsSync,
+  globSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -173,11 +173,8 @@ await test('a clone in another folder builds the same images to the last bit', o
   const clone = mkdtempSync(join(tmpdir(), 'aether-clone-'))
   t.teardown(() => rmSync(clone, { recursive: true }))
   await execa('git', ['clone', '-q', root, clone])
-  const workspaces: { workspaces: string[] } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  for (const workspace of ['.', ...workspaces.workspaces.filter((name) => !name.includes('*'))]) {
-    const from = join(root, workspace, 'node_modules')
-    if (existsSync(from)) await copy(from, join(clone, workspace, 'node_modules'))
-  }
+  for (const at of globSync('{.,*,agents/*,examples/*}/node_modules', { cwd: root }))
+    await copy(join(root, at), join(clone, at))
   // The same packages of Debian: other versions would be other inputs. Nothing that was made of them.
   mkdirSync(join(clone, 'dist/cache'), { recursive: true })
   const cached = readdirSync(join(root, 'dist/cache'))
