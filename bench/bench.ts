@@ -33,6 +33,8 @@ export interface SwapOptions {
   /** At most so many of each peer. */
   readonly theirs: number
   readonly kills: number
+  /** So many starts alone; `undefined` is everything. */
+  readonly starts: number | undefined
   /** Requests that ours answers with each app at least. */
   readonly requests: number
   /** Names of contestants; `undefined` is all. */

@@ -27,6 +27,7 @@ const usage = `Usage: npm run bench -- NAME [options]
   --apps A,B  swap: these apps alone
   --swaps N   swap: changes of ours under load with each app (10)
   --kills N   swap: kills of ours with each app (5)
+  --starts N  swap: starts alone, so many of each
   --requests N  swap: requests of ours with each app at least (0)
   --only A,B  swap: these contestants alone`
 
@@ -44,6 +45,7 @@ try {
       apps: { type: 'string' },
       swaps: { type: 'string', default: '10' },
       kills: { type: 'string', default: '5' },
+      starts: { type: 'string' },
       requests: { type: 'string', default: '0' },
       only: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -72,6 +74,7 @@ try {
         swaps: count('--swaps', values.swaps),
         theirs: count('--theirs', values.theirs),
         kills: count('--kills', values.kills),
+        starts: values.starts === undefined ? undefined : count('--starts', values.starts),
         requests: whole('--requests', values.requests),
         only: values.only?.split(','),
         folder: values.folder,

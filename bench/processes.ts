@@ -29,10 +29,17 @@ export interface Running {
 }
 
 /** `file` is a path below the root of the project. */
-export function start(file: string, args: readonly string[], env: Readonly<Record<string, string>>): Running {
+export function start(
+  file: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  /** Another user and group than ours, by number. */
+  user?: number,
+): Running {
   const child = spawn(process.execPath, [`${root}${file}`, ...args], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...(user !== undefined && { uid: user, gid: user }),
   })
   const lines: string[] = []
   const waiting = new Set<() => void>()

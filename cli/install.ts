@@ -77,7 +77,7 @@ async function lendNpmrc(from: string, to: string, keep: boolean): Promise<() =>
 }
 
 /** What an npm around us (`npx aether`) says of its own project does not hold for the copy. */
-function withoutNpm(env: Env): Env {
+export function withoutNpm(env: Env): Env {
   const own =
     /^npm_(?:package_|lifecycle_|command$|execpath$|config_(?:local_prefix|global_prefix|prefix|workspace|noproxy)$)/
   return Object.fromEntries(Object.entries(env).filter(([name]) => !own.test(name) && name !== 'INIT_CWD'))

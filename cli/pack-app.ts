@@ -1,14 +1,17 @@
-// From a folder to a signed artifact: clean copy -> install -> archive -> signature, in a folder of its own that goes away.
+// From a folder to a signed artifact: clean copy -> install (-> compile cache) -> archive or tree -> signature, in a folder of its own that goes away.
 import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PackError, type Packed, packFolder } from '@aether/artifact/pack'
 import { signDigest } from '@aether/artifact/sign'
+import type { StoreFile } from '@aether/artifact/tree-store'
 import { copyClean, refuseEscapes } from './clean-copy.ts'
 import { readCommit } from './commit.ts'
+import { addCompileCache, type CompileCache } from './compile-cache.ts'
 import { Failure } from './failure.ts'
 import { installModules } from './install.ts'
 import type { Output } from './output.ts'
+import { packTree, type TreeOptions } from './pack-tree.ts'
 import type { Project } from './project.ts'
 import type { Env, Settings } from './settings.ts'
 import { loadSigningKey } from './signing.ts'
@@ -20,14 +23,20 @@ export interface PackOptions {
   readonly signingKey: Settings['signingKey']
   readonly install: boolean
   readonly allowScripts: boolean
+  readonly compileCache: boolean
   /** Where the artifact is left; otherwise it goes with the folder when `use` has ended. */
   readonly out?: string
+  /** A tree, in place of an archive. */
+  readonly tree?: TreeOptions
 }
 
 export interface PackedApp extends Packed {
+  /** All files of a tree. */
+  readonly store?: readonly StoreFile[]
   readonly signature: string | null
   readonly commit: string | null
-  readonly ms: { readonly install: number; readonly pack: number }
+  readonly compileCache: CompileCache | null
+  readonly ms: { readonly install: number; readonly compileCache: number; readonly pack: number }
 }
 
 export async function packApp<T>(
@@ -57,20 +66,45 @@ export async function packApp<T>(
     }
     const installMs = performance.now() - installing
     signal.throwIfAborted()
+    const starting = performance.now()
+    const compileCache = options.compileCache ? await makeCompileCache(tree, work, options) : null
+    const compileCacheMs = performance.now() - starting
+    signal.throwIfAborted()
     output.transient('packing ...')
-    const packed = await packFolder(tree, options.out ?? join(work, 'app.tar.gz')).catch(toPackFailure)
+    const packed =
+      options.tree === undefined
+        ? await packFolder(tree, options.out ?? join(work, 'app.tar.gz')).catch(toPackFailure)
+        : await packTree(tree, options.tree, output)
     output.transient('')
     signal.throwIfAborted()
     return await use({
       ...packed,
       signature: key === undefined ? null : signDigest(packed.digest, key),
       commit,
-      ms: { install: Math.round(installMs), pack: Math.round(performance.now() - started - installMs) },
+      compileCache,
+      ms: {
+        install: Math.round(installMs),
+        compileCache: Math.round(compileCacheMs),
+        pack: Math.round(performance.now() - started - installMs - compileCacheMs),
+      },
     })
   } finally {
     output.transient('')
     await rm(work, { recursive: true, force: true })
   }
+}
+
+async function makeCompileCache(
+  tree: string,
+  work: string,
+  { env, signal, output }: PackOptions,
+): Promise<CompileCache> {
+  output.transient('starting the app for its compile cache ...')
+  const folder = join(work, 'compile-cache')
+  await mkdir(folder)
+  const made = await addCompileCache(tree, folder, { env, signal, warn: output.warn })
+  await refuseEscapes(tree)
+  return made
 }
 
 function toPackFailure(error: unknown): never {

@@ -1,5 +1,5 @@
 // aether pack as a process: what goes into an artifact, what does not, the install in between, and the signature.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { createPublicKey, verify } from 'node:crypto'
 import {
   chmodSync,
@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { createSigningPair } from '@aether/artifact/sign'
 import { cliExitCodes } from '@aether/contract/exit-codes'
 import { isObject } from '@aether/contract/json'
 import { type Test, test } from 'tap'
@@ -228,4 +229,103 @@ await test('a real app with a dependency of the registry is installed for produc
   execFileSync('tar', ['-xzf', String(first.file), '-C', join(root, 'out')])
   t.ok(existsSync(join(root, 'out/node_modules/fastify/package.json')))
   t.notOk(existsSync(join(root, 'out/node_modules/is-number')), 'nothing for development')
+})
+
+await test('with --compile-cache the app is started once in a copy, and what V8 made of it is in the artifact', async (t) => {
+  const source = `const { writeFileSync } = require('node:fs')
+const { answer } = require('./library.cjs')
+writeFileSync('left-behind.txt', JSON.stringify(process.env))
+writeFileSync(process.env.SEEN, JSON.stringify({ names: Object.keys(process.env), port: process.env.PORT }))
+require('node:http').createServer((_, response) => response.end(answer)).listen(process.env.PORT)
+if (process.env.ENDS) process.exit()`
+  const manifest = (command: string) => JSON.stringify({ name: 'shop', scripts: { start: command } })
+  const root = t.testdir({
+    app: {
+      'package.json': manifest('MODE=x node app.cjs'),
+      'app.cjs': source,
+      'library.cjs': "exports.answer = 'here'",
+    },
+    tmp: {},
+    out: {},
+  })
+  const [folder, file, seen] = [join(root, 'app'), join(root, 'shop.tar.gz'), join(root, 'seen.json')]
+  const env = { ...npmEnv, TMPDIR: join(root, 'tmp'), SEEN: seen, AETHER_TOKEN: 'hunter2' }
+  const pack = (...args: readonly string[]) =>
+    run(t, ['pack', '--out', file, '--output', 'json', ...args], { cwd: folder, env })
+
+  const packed = await pack('--compile-cache')
+  t.match(packed, { code: 0 }, packed.stderr)
+  t.match(packed.json(), { compileCache: { version: `${process.version}-`, files: 2 } })
+  const cached = entriesOf(file).filter((path) => /^\.aether\/compile-cache\/v[^/]+\/[0-9a-f]{8}$/.test(path))
+  t.equal(cached.length, 2)
+  t.notOk(entriesOf(file).includes('left-behind.txt'))
+  t.match(JSON.parse(readFileSync(seen, 'utf8')), { port: '0' })
+  t.notMatch(readFileSync(seen, 'utf8'), /AETHER_TOKEN|NODE_OPTIONS/)
+  t.strictSame(leftIn(env.TMPDIR), [])
+
+  // As in a pod: at another path.
+  execFileSync('tar', ['-xzf', file, '-C', join(root, 'out')])
+  const unpacked = join(root, 'out')
+  const variables = [`NODE_COMPILE_CACHE=${unpacked}/.aether/compile-cache`, 'NODE_COMPILE_CACHE_PORTABLE=1']
+  // By env(1), because tap puts its loaders into the environment of whatever is spawned here.
+  const args = ['-i', ...variables, 'NODE_DEBUG_NATIVE=COMPILE_CACHE', 'ENDS=yes', `SEEN=${seen}`]
+  const options = { cwd: unpacked, encoding: 'utf8', timeout: 10_000 } as const
+  const { stderr } = spawnSync('env', [...args, process.execPath, 'app.cjs'], options)
+  for (const name of ['app.cjs', 'library.cjs']) t.ok(stderr.includes(`${unpacked}/${name} was accepted`), name)
+
+  const before = entriesOf(file)
+  writeFileSync(join(folder, 'app.cjs'), `${source}\nsetTimeout(() => process.exit(3), 1)`)
+  const ended = await pack('--compile-cache')
+  t.match(ended, { code: 0, stderr: /the app ended by itself \(exit code 3\)/ })
+  t.strictSame(entriesOf(file).length, before.length)
+  writeFileSync(join(folder, 'package.json'), manifest('no-such-program'))
+  const none = await pack('--compile-cache')
+  t.equal(none.code, cliExitCodes.runtime)
+  t.match(none.json(), { error: { message: /made no compile cache when it was started \(exit code 127\)/ } })
+  t.strictSame(leftIn(env.TMPDIR), [])
+})
+
+await test('--tree writes what a store serves: the root whose sha256 is the digest, a tar of all, an index, and deltas', async (t) => {
+  const folder = t.testdir({ app: { ...app, 'big.js': '// the same as before\n'.repeat(5000) }, store: {} })
+  const [source, store] = [join(folder, 'app'), join(folder, 'store')]
+  const pair = createSigningPair()
+  writeFileSync(join(folder, 'key.pem'), pair.privatePem, { mode: 0o600 })
+  const pack = async (...args: readonly string[]) => {
+    const env = { AETHER_SIGNING_KEY: join(folder, 'key.pem') }
+    const ran = await run(t, ['pack', source, '--tree', '--output', 'json', ...args], { cwd: folder, env })
+    t.equal(ran.code, 0, ran.stderr)
+    const value = ran.json()
+    return { ran, value: isObject(value) ? value : {} }
+  }
+  const { value: first } = await pack('--out', join(store, '1'))
+  const root = readFileSync(join(store, '1/shop.tree'))
+  const sum = execFileSync('sha256sum', [join(store, '1/shop.tree')], { encoding: 'utf8' }).slice(0, 64)
+  t.equal(first['digest'], `sha256:${sum}`)
+  t.equal(root.toString('latin1', 0, 14), 'aether-tree-1\0')
+  const signature = Buffer.from(String(first['signature']), 'hex')
+  t.ok(verify(null, Buffer.from(sum), createPublicKey(pair.publicPem), signature))
+  t.match(first, { entries: 3, file: join(store, '1/shop.tree') })
+
+  writeFileSync(join(source, 'server.js'), '// serves something else\n')
+  const { value: second } = await pack('--out', join(store, '2'), '--from', join(store, '1/shop.tree'))
+  const delta = `shop.tree.from-${sum}`
+  t.strictSame(readdirSync(join(store, '2')).toSorted(), ['shop.tree', delta, 'shop.tree.full', 'shop.tree.index'])
+  t.ok(readFileSync(join(store, '2', delta)).length < 500, 'one edited line')
+  t.not(second['digest'], first['digest'])
+  const again = await pack('--from', join(store, '2/shop.tree'))
+  t.equal(again.value['digest'], second['digest'], 'by default into .aether, which is no part of the tree')
+  t.match(again.ran.stderr, /is the same tree: there is nothing to move/)
+  t.strictSame(readdirSync(join(source, '.aether')).toSorted(), [
+    '.gitignore',
+    'shop.tree',
+    'shop.tree.full',
+    'shop.tree.index',
+  ])
+
+  const refused = async (...args: readonly string[]) => run(t, ['pack', source, ...args], { cwd: folder })
+  t.match(await refused('--from', 'store/1/shop.tree'), { code: cliExitCodes.usage, stderr: /--from is for a tree/ })
+  t.match(await refused('--tree', '--from', 'gone.tree'), { code: cliExitCodes.io, stderr: /its \.index beside it/ })
+  writeFileSync(join(store, '1/shop.tree.index'), readFileSync(join(store, '2/shop.tree.index')))
+  const mixed = await refused('--tree', '--from', join(store, '1/shop.tree'))
+  t.match(mixed, { code: cliExitCodes.failed, stderr: /asked for no more, or never was/ })
 })

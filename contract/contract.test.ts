@@ -245,10 +245,14 @@ await test('a supervisor state reads back, is cut to size, and a broken one name
     lastGood: null,
     refused: [digest],
     inUse: [],
+    swap: { startMs: 1.5, readyMs: 30, firstAnswerMs: null },
     since: '2026-01-01T00:00:00.000Z',
   }
   t.strictSame(parseSupervisorState(formatSupervisorState(state)), state)
   t.equal(parseSupervisorState(JSON.stringify({ ...state, detail: undefined })).detail, null, 'of an older supervisor')
+  t.equal(parseSupervisorState(JSON.stringify({ ...state, swap: undefined })).swap, null, 'of an older supervisor')
+  const answered = { startMs: 0, readyMs: 0, firstAnswerMs: 0 }
+  t.strictSame(parseSupervisorState(formatSupervisorState({ ...state, swap: answered })).swap, answered)
   const long = parseSupervisorState(
     formatSupervisorState({ ...state, message: 'm'.repeat(900), instance: 'i'.repeat(90) }),
   )
@@ -268,6 +272,12 @@ await test('a supervisor state reads back, is cut to size, and a broken one name
     [{ refused: 'x' }, /refused is not a list/],
     [{ refused: [1] }, /refused/],
     [{ inUse: ['/etc'] }, /inUse/],
+    [{ swap: 'fast' }, /swap is not an object or null/],
+    [{ swap: {} }, /swap has times that no swap can have/],
+    [{ swap: { startMs: 2, readyMs: 1, firstAnswerMs: null } }, /swap has times/],
+    [{ swap: { startMs: -1, readyMs: 1, firstAnswerMs: null } }, /swap has times/],
+    [{ swap: { startMs: 1, readyMs: 2, firstAnswerMs: 1e99 } }, /swap has times/],
+    [{ swap: { startMs: 1, readyMs: 2, firstAnswerMs: '3' } }, /swap has times/],
   ] as const)
     t.throws(() => parseSupervisorState(JSON.stringify({ ...state, ...change })), { message: says })
 })

@@ -41,6 +41,9 @@ export const workspaceNames = { current: 'current', activation: 'activation.json
 /** Inside the run folder (a memory volume), written by the supervisor alone. */
 export const supervisorStateName = 'supervisor.json'
 
+/** Inside a release: V8's compile cache of it, where its packer made one. */
+export const compileCachePath = '.aether/compile-cache'
+
 export function releaseName(digest: Digest): string {
   return `sha256-${hexOf(digest)}`
 }

@@ -8,6 +8,16 @@ const states = ['waiting', 'starting', 'serving', 'swapping', 'down', 'stopping'
 const outcomes = ['pending', 'ok', 'fail'] as const
 export type SupervisorStateName = (typeof states)[number]
 
+/** When the stages of a swap were over, in milliseconds from when its activation was taken up. */
+export interface SwapTimes {
+  /** The new process runs. */
+  readonly startMs: number
+  /** It proved itself. */
+  readonly readyMs: number
+  /** It gave its first answer; null where none came soon, or none yet. */
+  readonly firstAnswerMs: number | null
+}
+
 export interface SupervisorState {
   /** Id of the last activation taken up; 0 before the first. */
   readonly activation: number
@@ -30,12 +40,17 @@ export interface SupervisorState {
   readonly refused: readonly Digest[]
   /** Releases that a process may still read; never pruned. */
   readonly inUse: readonly Digest[]
+  /** Of the swap that `activation` led to; null where it led to none, or is not over. */
+  readonly swap: SwapTimes | null
   /** ISO 8601, UTC. */
   readonly since: string
 }
 
 /** A reader takes no more than this. */
 export const maxSupervisorStateBytes = 64 * 1024
+
+/** No swap takes longer; who says so is not believed. */
+const mostSwapMs = 24 * 3600 * 1000
 
 export function formatSupervisorState(state: SupervisorState): string {
   return `${JSON.stringify(state)}\n`
@@ -67,8 +82,21 @@ export function parseSupervisorState(json: string): SupervisorState {
     lastGood: digestOrNull('lastGood'),
     refused: digests('refused'),
     inUse: digests('inUse'),
+    swap: parseSwap(fields.objectIfAny('swap')),
     since: fields.text('since'),
   }
+}
+
+function parseSwap(swap: Readonly<Record<string, unknown>> | null): SwapTimes | null {
+  if (swap === null) return null
+  const { startMs, readyMs, firstAnswerMs } = swap
+  if (isTime(startMs, 0) && isTime(readyMs, startMs) && (firstAnswerMs === null || isTime(firstAnswerMs, readyMs)))
+    return { startMs, readyMs, firstAnswerMs }
+  throw new RecordError('supervisor.json: swap has times that no swap can have')
+}
+
+function isTime(value: unknown, from: number): value is number {
+  return typeof value === 'number' && value >= from && value <= mostSwapMs
 }
 
 function oneOf<const T extends string>(allowed: readonly T[], text: string, name: string): T {

@@ -92,6 +92,57 @@ await test('each command knows its files, those loaded at the start and those lo
   t.equal(formatBundle(count === undefined ? [] : [count]).split('\n').length, 2)
 })
 
+await test('a command that starts quickly loads one file, and what comes later has the same of each module', async (t) => {
+  const main = [
+    "import { Marker, seen } from '../shared/marker.ts'",
+    "import { also } from '../shared/also.ts'",
+    'async function main() {',
+    "  seen.push('start')",
+    '  const loaded = () => Object.keys(require.cache).length',
+    '  const before = loaded()',
+    "  const { make } = await import('./later.ts')",
+    "  const { hello } = await import('old-style')",
+    "  const same = (await import('../shared/also.ts')).also === also",
+    '  console.log(before, make() instanceof Marker, seen.join(), same, hello(import.meta.dirname.slice(-3)))',
+    '}',
+    'void main()',
+  ]
+  const { node_modules } = repository
+  const root = t.testdir({
+    node_modules,
+    shared: {
+      'marker.ts': 'export const seen: string[] = []\nexport class Marker {}\n',
+      'also.ts': 'export const also = {}\n',
+    },
+    quick: {
+      'main.ts': main.join('\n'),
+      'later.ts':
+        "import { Marker, seen } from '../shared/marker.ts'\nexport const make = () => (seen.push('later'), new Marker())\n",
+    },
+    other: { 'main.ts': "import { Marker } from '../shared/marker.ts'\nconsole.log(Marker.name)\n" },
+  })
+  const recipe = { commands: { quick: 'quick/main.ts', other: 'other/main.ts' }, isQuick: true }
+  const out = mkdtempSync(join(tmpdir(), 'bundle-'))
+  t.teardown(() => rmSync(out, { recursive: true }))
+  const [quick, other] = await bundleCommands(root, recipe, out)
+  const first = filesBelow(out)
+  const run = (command: string) =>
+    execFileSync('env', ['-i', process.execPath, join(out, 'bin', command)], { encoding: 'utf8' })
+  // The file of bin and the one of lib.
+  t.equal(run('quick'), '2 true start,later true hello lib function\n')
+  t.equal(run('other'), 'Marker\n')
+  t.equal(other?.startBytes, other?.allBytes, 'its list has no more than the one file')
+  t.ok(quick !== undefined && quick.startBytes < quick.allBytes)
+  await bundleCommands(root, recipe, out)
+  t.strictSame(filesBelow(out), first, 'built again it is the same')
+})
+
+await test('a worker in a bundle that starts quickly is refused', async (t) => {
+  const root = t.testdir(repository)
+  const recipe = { commands: { greet: 'greet/main.ts' }, isQuick: true }
+  await t.rejects(bundleCommands(root, recipe, join(root, 'dist')), /a worker cannot be part/)
+})
+
 await test('the licences of what is bundled go along, and no others', async (t) => {
   const root = t.testdir(repository)
   const out = join(root, 'dist', 'agents')

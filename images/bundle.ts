@@ -2,14 +2,16 @@
 // others. The folder is copied into an image as /aether; README.md says what is in it.
 import { chmod, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { build, type Metafile } from 'esbuild'
+import { build } from 'esbuild'
 import { replaceFolder } from './cache.ts'
+import { type Chunks, createChunks } from './chunks.ts'
 import { emptyFiles } from './empty-files.ts'
 import { lazyBuiltins } from './lazy-builtins.ts'
 import { lazyCommonJs } from './lazy-commonjs.ts'
-import { collectLicenses } from './licenses.ts'
+import { type BundledPackage, bundledPackages, collectLicenses, readPackage } from './licenses.ts'
 import { packageFolders } from './package-folder.ts'
 import { createSiblings, type Siblings } from './siblings.ts'
+import { layOutQuick } from './start-file.ts'
 import { formatTable } from './table.ts'
 
 /** A folder of files that the code reads, copied as it is. */
@@ -32,6 +34,8 @@ export type Recipe = {
   readonly withFiles?: readonly string[]
   /** Files of packages that are loaded with them and never used here (empty-files.ts). */
   readonly unused?: readonly string[]
+  /** CommonJS, and what a command loads at its start is one file (start-file.ts); nothing may await at its top level. */
+  readonly isQuick?: boolean
 }
 
 /** One command and the files it needs, relative to the bundle; `startBytes` counts what is loaded before it runs. */
@@ -40,6 +44,8 @@ export type BundledCommand = {
   readonly files: readonly string[]
   readonly startBytes: number
   readonly allBytes: number
+  /** Whose code, or whose files, it carries. */
+  readonly packages: readonly BundledPackage[]
 }
 
 // Packages written as CommonJS call `require('node:...')`, which an ES module does not have.
@@ -47,7 +53,7 @@ export const banner = 'import{createRequire as __cr}from"node:module";const requ
 
 /** Bundles the recipe's commands below `root` into the folder `out`, replacing what an earlier build left. */
 export async function bundleCommands(root: string, recipe: Recipe, out: string): Promise<BundledCommand[]> {
-  const { commands } = recipe
+  const { commands, isQuick = false } = recipe
   const siblings = createSiblings(root, commands)
   // A file that is only named by `new URL(..., import.meta.url)` is known once its namer was read: until none is new.
   let result = await compile(root, recipe, siblings)
@@ -57,19 +63,28 @@ export async function bundleCommands(root: string, recipe: Recipe, out: string):
   }
 
   const { metafile, outputFiles } = result
+  const chunks = createChunks(root, result, siblings)
+  if (isQuick && siblings.count() > Object.keys(commands).length)
+    throw new Error('a worker cannot be part of a bundle that starts quickly: what it shares would be missing')
+  const laidOut = new Map<string, ReadonlyMap<string, string>>()
+  for (const command of Object.keys(commands)) {
+    const entry = `lib/${command}.js`
+    laidOut.set(command, await (isQuick ? layOutQuick : layOut)(chunks, entry))
+  }
   const assets = await listAssets(root, recipe)
   await replaceFolder(out, async (folder) => {
     await chmod(folder, 0o755)
     for (const part of ['bin', 'lib']) await mkdir(join(folder, part))
-    for (const file of outputFiles) {
-      if (file.path.endsWith('.js')) await writeFile(join(folder, relative(root, file.path)), file.contents)
-    }
+    for (const texts of laidOut.values()) for (const [path, text] of texts) await writeFile(join(folder, path), text)
     for (const command of Object.keys(commands)) {
       const path = join(folder, 'bin', command)
-      await writeFile(path, `#!/usr/local/bin/node\nimport '../lib/${command}.js'\n`)
+      await writeFile(
+        path,
+        `#!/usr/local/bin/node\n${isQuick ? `require('../lib/${command}.js')` : `import '../lib/${command}.js'`}\n`,
+      )
       await chmod(path, 0o755)
     }
-    await writeFile(join(folder, 'package.json'), '{"type":"module"}\n')
+    await writeFile(join(folder, 'package.json'), `{"type":"${isQuick ? 'commonjs' : 'module'}"}\n`)
     for (const [path, from] of assets) {
       await mkdir(dirname(join(folder, path)), { recursive: true })
       await copyFile(from, join(folder, path))
@@ -77,16 +92,25 @@ export async function bundleCommands(root: string, recipe: Recipe, out: string):
     const comments = outputFiles.filter((file) => file.path.endsWith('.LEGAL.txt')).map((file) => file.text)
     await writeFile(join(folder, 'LICENSES'), await collectLicenses(root, metafile, comments))
   })
-  return Object.keys(commands).map((command) => {
-    const start = closure(metafile, siblings, [`lib/${command}.js`], false)
-    const all = closure(metafile, siblings, [`lib/${command}.js`], true)
-    return {
-      command,
-      files: [`bin/${command}`, 'package.json', 'LICENSES', ...all, ...assets.keys()],
-      startBytes: bytesOf(metafile, start),
-      allBytes: bytesOf(metafile, all),
-    }
-  })
+  const copied = await Promise.all(packagesOfAssets(recipe).map((folder) => readPackage(root, folder)))
+  return Promise.all(
+    [...laidOut].map(async ([command, texts]) => {
+      const entry = `lib/${command}.js`
+      const outputs = chunks.reach(entry, true).flatMap((path) => metafile.outputs[path] ?? [])
+      return {
+        command,
+        files: [`bin/${command}`, 'package.json', 'LICENSES', ...texts.keys(), ...assets.keys()],
+        startBytes: bytesOf(texts, isQuick ? [entry] : chunks.reach(entry, false)),
+        allBytes: bytesOf(texts, [...texts.keys()]),
+        packages: [...(await bundledPackages(root, outputs)), ...copied],
+      }
+    }),
+  )
+}
+
+/** The folders of the packages that assets are copied from. */
+function packagesOfAssets({ assets = [] }: Recipe): string[] {
+  return assets.flatMap(({ from }) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(from)?.[0] ?? [])
 }
 
 /** Path in the bundle to the file, sorted. */
@@ -100,7 +124,11 @@ async function listAssets(root: string, { assets = [] }: Recipe): Promise<Map<st
   return found
 }
 
-function compile(root: string, { external = [], withFiles = [], unused = [] }: Recipe, siblings: Siblings) {
+function compile(
+  root: string,
+  { external = [], withFiles = [], unused = [], isQuick = false }: Recipe,
+  siblings: Siblings,
+) {
   return build({
     absWorkingDir: root,
     entryPoints: siblings.entries(),
@@ -116,33 +144,28 @@ function compile(root: string, { external = [], withFiles = [], unused = [] }: R
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'external',
-    banner: { js: banner },
+    ...(isQuick ? {} : { banner: { js: banner } }),
     external: [...external],
-    plugins: [siblings.plugin, lazyBuiltins, lazyCommonJs, packageFolders(withFiles), emptyFiles(unused)],
+    plugins: [
+      siblings.plugin,
+      ...(isQuick ? [] : [lazyBuiltins]),
+      lazyCommonJs,
+      packageFolders(withFiles),
+      emptyFiles(unused),
+    ],
     metafile: true,
     write: false,
     logLevel: 'error',
   })
 }
 
-/** The files that importing `from` loads; with `isWhole` also what it may load later. */
-function closure(metafile: Metafile, siblings: Siblings, from: readonly string[], isWhole: boolean): string[] {
-  const found = new Set<string>()
-  const queue = [...from]
-  for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
-    if (found.has(path)) continue
-    found.add(path)
-    const output = metafile.outputs[path]
-    for (const next of output?.imports ?? []) {
-      if (!next.external && (isWhole || next.kind === 'import-statement')) queue.push(next.path)
-    }
-    if (isWhole) queue.push(...siblings.namedBy(Object.keys(output?.inputs ?? {})))
-  }
-  return [...found].toSorted()
+/** As esbuild split it: what several commands load lies there once. */
+function layOut(chunks: Chunks, entry: string): ReadonlyMap<string, string> {
+  return new Map(chunks.reach(entry, true).map((path) => [path, chunks.texts.get(path) ?? '']))
 }
 
-function bytesOf(metafile: Metafile, paths: readonly string[]): number {
-  return paths.reduce((sum, path) => sum + (metafile.outputs[path]?.bytes ?? 0), 0)
+function bytesOf(texts: ReadonlyMap<string, string>, paths: readonly string[]): number {
+  return paths.reduce((sum, path) => sum + Buffer.byteLength(texts.get(path) ?? ''), 0)
 }
 
 export function formatBundle(commands: readonly BundledCommand[]): string {

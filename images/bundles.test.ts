@@ -1,5 +1,4 @@
 // What `npm run build` makes, away from the repository and its node_modules, as an image or a user's folder has it.
-import { randomInt } from 'node:crypto'
 import {
   chownSync,
   cpSync,
@@ -11,7 +10,6 @@ import {
   rmSync,
   statSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,6 +18,7 @@ import tap, { type Test, test } from 'tap'
 import { bundleCommands } from './bundle.ts'
 import { agents, cli, control, root } from './bundles.ts'
 import { bundleProgram } from './program.ts'
+import { freePort } from './test-port.ts'
 
 // By env(1), because the test runner puts its loaders into every Node that it starts.
 const bare = (...env: readonly string[]) => ['-i', `PATH=${dirname(process.execPath)}:/usr/bin:/bin`, ...env]
@@ -65,20 +64,6 @@ async function startPostgres(t: Test): Promise<string | undefined> {
     if (server.nodeChildProcess.exitCode !== null)
       throw new Error(`PostgreSQL does not start: ${(await server).stderr}`)
     await sleep(50)
-  }
-}
-
-/** A port that is free, below those that the kernel gives to clients (ip_local_port_range): no connection takes it meanwhile. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(14_000, 30_000)
-    const server = createServer()
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false)).listen(port, () => resolve(true))
-    })
-    if (!isFree) continue
-    await new Promise<void>((resolve) => server.close(() => resolve()))
-    return port
   }
 }
 

@@ -1,7 +1,8 @@
 // Debian packages as files, through the apt of this machine but with a state folder of our own: no root is needed, the
 // lists are fresh, and what is installed here makes no difference. apt holds each package against the signed index.
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ExecaError, execa } from 'execa'
 
@@ -12,12 +13,11 @@ export type Wanted = {
   readonly complete: readonly string[]
 }
 
-/** Downloads the packages for `architecture` into the empty folder `out`. */
-export async function downloadPackages(wanted: Wanted, architecture: string, out: string): Promise<void> {
-  const state = join(out, 'apt')
+/** Options of apt for a state of its own, in the folder `state`, for `architecture`. */
+async function privateState(state: string, architecture: string): Promise<string[]> {
   for (const part of ['lists/partial', 'cache/archives/partial']) await mkdir(join(state, part), { recursive: true })
   await writeFile(join(state, 'status'), '')
-  const options = Object.entries({
+  return Object.entries({
     'Dir::State': state,
     'Dir::State::lists': join(state, 'lists'),
     'Dir::State::status': join(state, 'status'),
@@ -31,6 +31,36 @@ export async function downloadPackages(wanted: Wanted, architecture: string, out
     'Acquire::http::Timeout': '30',
     'Acquire::https::Timeout': '30',
   }).flatMap(([name, value]) => ['-o', `${name}=${value}`])
+}
+
+/** Package to the version that Debian would give now; throws unless every list could be had. */
+export async function newestVersions(names: readonly string[], architecture: string): Promise<Map<string, string>> {
+  const state = await mkdtemp(join(tmpdir(), 'aether-apt-'))
+  try {
+    const options = await privateState(state, architecture)
+    await run('apt-get', [...options, '-q', 'update'], state)
+    const said = await run('apt-cache', [...options, 'policy', ...names], state)
+    const versions = new Map<string, string>()
+    for (const [, name = '', version = ''] of said.matchAll(/^(\S+):\n {2}Installed: .*\n {2}Candidate: (\S+)$/gm)) {
+      if (version !== '(none)') versions.set(name.replace(/:.*$/, ''), version)
+    }
+    return versions
+  } finally {
+    await rm(state, { recursive: true, force: true })
+  }
+}
+
+/** By Debian's own order of versions: https://www.debian.org/doc/debian-policy/ch-controlfields.html#version */
+export async function isOlder(version: string, than: string): Promise<boolean> {
+  const { exitCode } = await execa('dpkg', ['--compare-versions', version, 'lt', than], { reject: false })
+  if (exitCode !== 0 && exitCode !== 1) throw new Error(`dpkg could not compare ${version} with ${than}`)
+  return exitCode === 0
+}
+
+/** Downloads the packages for `architecture` into the empty folder `out`. */
+export async function downloadPackages(wanted: Wanted, architecture: string, out: string): Promise<void> {
+  const state = join(out, 'apt')
+  const options = await privateState(state, architecture)
 
   // A foreign source that does not answer is no reason to stop: the downloads tell whether Debian's did.
   const lists = await run('apt-get', [...options, '-q', 'update'], state).catch((error: unknown) => error)

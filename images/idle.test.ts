@@ -10,12 +10,18 @@ import { bundleCommands } from './bundle.ts'
 import { agents, root } from './bundles.ts'
 
 // Tells each file as it is loaded, and on SIGUSR2 which of Node's own modules are.
-const spy = `import { registerHooks } from 'node:module'
+const spy = `const { registerHooks } = require('node:module')
 registerHooks({ load(url, context, next) { console.error('file ' + url); return next(url, context) } })
-process.on('SIGUSR2', () => console.error('builtins ' + process.moduleLoadList.join(' ')))
+const modules = () => process.moduleLoadList.flatMap((name) => /^NativeModule (.*)$/.exec(name)?.[1] ?? [])
+process.on('SIGUSR2', () => console.error('builtins ' + modules().join(' ')))
 `
 // Words that only the code of each has.
-const parts = { undici: 'node_modules/undici/', noble: 'zip215', 'tar reader': 'ustar', pino: 'node_modules/pino/' }
+const parts = {
+  undici: 'node_modules/undici/',
+  noble: 'zip215',
+  'tar reader': 'ustar',
+  metrics: 'node_modules/prom-client/',
+}
 
 await test('an idle fetcher has loaded no HTTP client, no curve and no tar reader, and has them after a refresh', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'aether-idle-'))
@@ -23,29 +29,20 @@ await test('an idle fetcher has loaded no HTTP client, no curve and no tar reade
   await bundleCommands(root, agents, join(folder, 'agents'))
   const annotations = join(folder, 'annotations')
   writeFileSync(annotations, '')
-  writeFileSync(join(folder, 'spy.mjs'), spy)
+  writeFileSync(join(folder, 'spy.cjs'), spy)
   const settings = {
     AETHER_ANNOTATIONS_FILE: annotations,
     AETHER_ARTIFACT_ADDRESSES: 'any',
     AETHER_DATA_DIR: join(folder, 'data'),
     AETHER_FETCH_MODE: 'file',
-    AETHER_HEALTH_HOST: '127.0.0.1',
     AETHER_HEALTH_PORT: '0',
     AETHER_REQUIRE_SIGNATURE: 'false',
     AETHER_RUN_DIR: folder,
   }
-  const fetcher = execa(
-    process.execPath,
-    ['--import', join(folder, 'spy.mjs'), join(folder, 'agents/lib/fetcher.js')],
-    {
-      env: settings,
-      // The test runner puts its loaders into the environment of whatever is spawned here.
-      extendEnv: false,
-      reject: false,
-      all: true,
-      buffer: false,
-    },
-  )
+  // By env(1), because the test runner puts its loaders into every Node that it starts.
+  const variables = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
+  const command = [process.execPath, '--require', join(folder, 'spy.cjs'), join(folder, 'agents/lib/fetcher.js')]
+  const fetcher = execa('env', ['-i', ...variables, ...command], { reject: false, all: true, buffer: false })
   t.teardown(async () => {
     fetcher.kill('SIGTERM')
     await fetcher
@@ -70,23 +67,27 @@ await test('an idle fetcher has loaded no HTTP client, no curve and no tar reade
   async function loaded() {
     const from = lines.length
     fetcher.kill('SIGUSR2')
-    const builtins = new Set((await lineWith('builtins ', from)).split(/ (?:NativeModule )?/))
+    const builtins = (await lineWith('builtins ', from)).split(' ')
     const files = lines.flatMap((line) => /^file (file:.*)$/.exec(line)?.[1] ?? [])
+    const ours = files.filter((url) => url.includes('/agents/')).length
     const code = files.map((url) => readFileSync(fileURLToPath(url), 'utf8')).join('')
     return {
-      builtins: ['http', 'zlib', 'tls', 'http2', 'internal/deps/undici/undici'].filter((name) => builtins.has(name)),
+      ours,
+      builtins: ['http', 'crypto', 'zlib', 'tls', 'http2', 'internal/deps/undici/undici'].filter((name) =>
+        builtins.includes(name),
+      ),
       parts: Object.entries(parts).flatMap(([name, word]) => (code.includes(word) ? [name] : [])),
     }
   }
 
   await lineWith('REFRESH_STATE', 0)
-  t.strictSame(await loaded(), { builtins: ['http'], parts: ['pino'] }, 'idle')
+  t.strictSame(await loaded(), { ours: 1, builtins: ['http'], parts: ['metrics'] }, 'idle')
 
   const target = `aether.dev/digest="sha256:${'a'.repeat(64)}"\naether.dev/artifact-url="http://127.0.0.1:1/a.tar.gz"\n`
   writeFileSync(`${annotations}.new`, target)
   renameSync(`${annotations}.new`, annotations)
   t.match(await lineWith('REFRESH_FAIL', 0), 'reason=download')
   const then = await loaded()
-  t.strictSame(then.parts, ['undici', 'noble', 'tar reader', 'pino'], 'once it was asked for a release')
+  t.strictSame(then.parts, ['undici', 'noble', 'tar reader', 'metrics'], 'once it was asked for a release')
   t.ok(then.builtins.includes('zlib'))
 })

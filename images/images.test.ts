@@ -7,7 +7,7 @@ import { extract, list } from 'tar'
 import { cachedFolder, removeStale } from './cache.ts'
 import { type Entry, fileEntry, folderEntry, type Layer, linkEntry, loadLayer, textEntry, writeLayer } from './layer.ts'
 import { detectMachine } from './machine.ts'
-import { type Image, writeArchive } from './oci.ts'
+import { type Image, mediaTypes, packImage, writeArchive } from './oci.ts'
 import { formatTable } from './table.ts'
 
 const sha256 = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
@@ -28,7 +28,8 @@ function imageOf(layers: readonly Layer[], reference = 'aether.local/some:dev'):
     user: '65532:65532',
     workingDir: '/',
     stopSignal: 'SIGINT',
-    labels: { 'org.opencontainers.image.title': 'some' },
+    created: '1970-01-02T00:00:00Z',
+    annotations: { 'org.opencontainers.image.title': 'some' },
     layers,
   }
 }
@@ -46,7 +47,9 @@ function openArchive(t: Test, file: string, folder: string) {
     return bytes
   }
   const index: { manifests: [Descriptor] } = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'))
-  const manifest: { config: Descriptor; layers: Descriptor[] } = JSON.parse(blob(index.manifests[0]).toString())
+  const manifest: { config: Descriptor; layers: Descriptor[]; annotations: Record<string, string> } = JSON.parse(
+    blob(index.manifests[0]).toString(),
+  )
   const config: { created: string; config: Record<string, unknown>; rootfs: { diff_ids: string[] } } = JSON.parse(
     blob(manifest.config).toString(),
   )
@@ -131,12 +134,14 @@ await test('in an image archive every descriptor holds and the configuration is 
   const folder = t.testdir()
   const one = await writeLayer([textEntry('one', '1')], join(folder, '1.tar.gz'), 0)
   const two = await writeLayer([textEntry('two', '2')], join(folder, '2.tar.gz'), 0)
-  const written = await writeArchive(imageOf([one, two]), join(folder, 'out', 'some.tar'), 86_400)
-  t.equal(written.bytes, one.bytes + two.bytes)
+  const packed = packImage([imageOf([one, two])])
+  await writeArchive(packed, join(folder, 'out', 'some.tar'), 86_400)
 
-  const { index, config, layers } = openArchive(t, written.file, join(folder, 'open'))
+  const { index, manifest, config, layers } = openArchive(t, join(folder, 'out', 'some.tar'), join(folder, 'open'))
   t.strictSame(JSON.parse(readFileSync(join(folder, 'open', 'oci-layout'), 'utf8')), { imageLayoutVersion: '1.0.0' })
-  t.equal(index.manifests[0].digest, written.digest)
+  t.equal(index.manifests[0].digest, packed.root.descriptor.digest)
+  t.match(index.manifests[0], { mediaType: mediaTypes.manifest, platform: { architecture: 'amd64', os: 'linux' } })
+  t.equal(manifest.annotations['org.opencontainers.image.created'], '1970-01-02T00:00:00Z')
   t.match(index.manifests[0].annotations, {
     'io.containerd.image.name': 'aether.local/some:dev',
     'org.opencontainers.image.ref.name': 'aether.local/some:dev',
@@ -161,17 +166,50 @@ await test('two builds give the same archive, and two images share the layer the
   const folder = t.testdir()
   const base = await writeLayer([textEntry('node', 'N')], join(folder, 'base.tar.gz'), 0)
   const agent = await writeLayer([textEntry('agent', 'A')], join(folder, 'agent.tar.gz'), 0)
-  const first = await writeArchive(imageOf([base, agent], 'x/agent:1'), join(folder, 'agent.tar'), 0)
-  const again = await writeArchive(imageOf([base, agent], 'x/agent:1'), join(folder, 'again.tar'), 0)
+  const write = async (name: string, image: Image) => {
+    const packed = packImage([image])
+    await writeArchive(packed, join(folder, name), 0)
+    return { file: join(folder, name), digest: packed.root.descriptor.digest }
+  }
+  const first = await write('agent.tar', imageOf([base, agent], 'x/agent:1'))
+  const again = await write('again.tar', imageOf([base, agent], 'x/agent:1'))
   t.ok(readFileSync(first.file).equals(readFileSync(again.file)))
 
-  const other = await writeArchive(imageOf([base], 'x/other:1'), join(folder, 'other.tar'), 0)
+  const other = await write('other.tar', imageOf([base], 'x/other:1'))
   t.not(other.digest, first.digest)
   const shared = namesIn(first.file).filter((name) => namesIn(other.file).includes(name))
   t.strictSame(
     shared.filter((name) => !name.endsWith('/')).toSorted(),
     [`blobs/${base.digest.replace(':', '/')}`, 'index.json', 'oci-layout'].toSorted(),
   )
+})
+
+await test('for two architectures the name points to an index of both, and what they share lies there once', async (t) => {
+  const folder = t.testdir()
+  const base = await writeLayer([textEntry('node', 'N')], join(folder, 'base.tar.gz'), 0)
+  const agent = await writeLayer([textEntry('agent', 'A')], join(folder, 'agent.tar.gz'), 0)
+  const packed = packImage([imageOf([base, agent]), { ...imageOf([agent]), architecture: 'arm64' }])
+  await writeArchive(packed, join(folder, 'both.tar'), 0)
+  mkdirSync(join(folder, 'open'))
+  extract({ file: join(folder, 'both.tar'), cwd: join(folder, 'open'), sync: true })
+  const read = (path: string) => readFileSync(join(folder, 'open', path))
+  const top: { manifests: [Descriptor & { mediaType: string }] } = JSON.parse(read('index.json').toString())
+  t.equal(top.manifests.length, 1)
+  t.equal(top.manifests[0].mediaType, mediaTypes.index)
+  t.equal(top.manifests[0].annotations?.['org.opencontainers.image.ref.name'], 'aether.local/some:dev')
+  const bytes = read(`blobs/${top.manifests[0].digest.replace(':', '/')}`)
+  t.equal(sha256(bytes), top.manifests[0].digest)
+  const index: { manifests: (Descriptor & { platform: object })[] } = JSON.parse(bytes.toString())
+  t.strictSame(
+    index.manifests.map(({ platform }) => platform),
+    [
+      { architecture: 'amd64', os: 'linux' },
+      { architecture: 'arm64', os: 'linux' },
+    ],
+  )
+  for (const { digest } of index.manifests) t.equal(sha256(read(`blobs/${digest.replace(':', '/')}`)), digest)
+  // Two layers, two configurations, two manifests, one index.
+  t.equal(readdirSync(join(folder, 'open/blobs/sha256')).length, 7)
 })
 
 await test('a cached folder is there complete or not at all', async (t) => {

@@ -1,5 +1,5 @@
-// An OCI image archive: the image layout of the OCI image spec v1.1, in a tar that `ctr images import`, `podman load`,
-// `docker load` (25 and newer) and `skopeo copy oci-archive:` take. No engine is asked for anything.
+// OCI images, and archives of them: the image layout of the OCI image spec v1.1, in a tar that `ctr images import`,
+// `podman load`, `docker load` (25 and newer) and `skopeo copy oci-archive:` take. No engine is asked for anything.
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, rename } from 'node:fs/promises'
@@ -10,10 +10,21 @@ import { fileEntry, type Layer, tarBytes, textEntry } from './layer.ts'
 
 export type Architecture = 'amd64' | 'arm64'
 
+/** https://github.com/opencontainers/image-spec/blob/main/media-types.md */
+export const mediaTypes = {
+  config: 'application/vnd.oci.image.config.v1+json',
+  manifest: 'application/vnd.oci.image.manifest.v1+json',
+  index: 'application/vnd.oci.image.index.v1+json',
+  layer: 'application/vnd.oci.image.layer.v1.tar+gzip',
+  empty: 'application/vnd.oci.empty.v1+json',
+} as const
+
 export type Image = {
   /** The whole name, for example `aether.local/aether-agent:dev`. */
   readonly reference: string
   readonly architecture: Architecture
+  /** An RFC 3339 time: part of the digest. */
+  readonly created: string
   readonly entrypoint: readonly string[]
   readonly command: readonly string[]
   readonly env: Readonly<Record<string, string>>
@@ -21,23 +32,64 @@ export type Image = {
   readonly workingDir: string
   /** What ends it, where that is not SIGTERM. */
   readonly stopSignal?: string
-  readonly labels: Readonly<Record<string, string>>
+  /** `org.opencontainers.image.*`: labels of the configuration too, which engines show. */
+  readonly annotations: Readonly<Record<string, string>>
   readonly layers: readonly Layer[]
 }
 
-/** What was written; `digest` is the manifest's, which is what a cluster pins. */
-export type Written = {
+export type Descriptor = { readonly mediaType: string; readonly digest: string; readonly size: number }
+
+/** A manifest or an index, and its bytes. */
+export type Document = { readonly descriptor: Descriptor; readonly bytes: Uint8Array }
+
+/** An image as a registry keeps it; `root` is what a name points to: the manifest, or the index of several. */
+export type Packed = {
   readonly reference: string
-  readonly digest: string
-  readonly bytes: number
-  readonly unpackedBytes: number
-  readonly file: string
+  readonly root: Document
+  readonly platforms: readonly (Document & { readonly architecture: Architecture; readonly layers: readonly Layer[] })[]
+  /** Configurations and layers by digest: the bytes, or the file that has them. */
+  readonly blobs: ReadonlyMap<string, { readonly size: number; readonly from: string | Uint8Array }>
 }
 
-export async function writeArchive(image: Image, file: string, epoch: number): Promise<Written> {
-  const created = new Date(epoch * 1000).toISOString().replace('.000Z', 'Z')
-  const config = jsonBlob('application/vnd.oci.image.config.v1+json', {
-    created,
+/** The same image for one or more architectures, the first of which gives the name and the annotations of the whole. */
+export function packImage([first, ...others]: readonly [Image, ...Image[]]): Packed {
+  const blobs = new Map<string, { size: number; from: string | Uint8Array }>()
+  const platforms = [first, ...others].map((image) => {
+    const config = jsonDocument(mediaTypes.config, configOf(image))
+    blobs.set(config.descriptor.digest, { size: config.bytes.length, from: config.bytes })
+    for (const layer of image.layers) blobs.set(layer.digest, { size: layer.bytes, from: layer.file })
+    const manifest = jsonDocument(mediaTypes.manifest, {
+      schemaVersion: 2,
+      mediaType: mediaTypes.manifest,
+      config: config.descriptor,
+      layers: image.layers.map(({ digest, bytes }) => ({ mediaType: mediaTypes.layer, digest, size: bytes })),
+      annotations: annotationsOf(image),
+    })
+    return { ...manifest, architecture: image.architecture, layers: image.layers }
+  })
+  const index = jsonDocument(mediaTypes.index, {
+    schemaVersion: 2,
+    mediaType: mediaTypes.index,
+    manifests: platforms.map(withPlatform),
+    annotations: annotationsOf(first),
+  })
+  const [only, ...more] = platforms
+  return { reference: first.reference, root: only === undefined || more.length > 0 ? index : only, platforms, blobs }
+}
+
+const annotationsOf = ({ annotations, created }: Image) => ({
+  ...annotations,
+  'org.opencontainers.image.created': created,
+})
+
+const withPlatform = ({ descriptor, architecture }: Packed['platforms'][number]) => ({
+  ...descriptor,
+  platform: { architecture, os: 'linux' },
+})
+
+function configOf(image: Image) {
+  return {
+    created: image.created,
     architecture: image.architecture,
     os: 'linux',
     config: {
@@ -47,40 +99,27 @@ export async function writeArchive(image: Image, file: string, epoch: number): P
       ...(image.command.length > 0 && { Cmd: image.command }),
       WorkingDir: image.workingDir,
       ...(image.stopSignal !== undefined && { StopSignal: image.stopSignal }),
-      Labels: { ...image.labels, 'org.opencontainers.image.created': created },
+      Labels: annotationsOf(image),
     },
     rootfs: { type: 'layers', diff_ids: image.layers.map((layer) => layer.diffId) },
-    history: image.layers.map(() => ({ created, created_by: 'aether images' })),
-  })
-  const manifest = jsonBlob('application/vnd.oci.image.manifest.v1+json', {
-    schemaVersion: 2,
-    mediaType: 'application/vnd.oci.image.manifest.v1+json',
-    config: config.descriptor,
-    layers: image.layers.map((layer) => ({
-      mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip',
-      digest: layer.digest,
-      size: layer.bytes,
-    })),
-  })
-  const index = {
-    schemaVersion: 2,
-    mediaType: 'application/vnd.oci.image.index.v1+json',
-    manifests: [
-      {
-        ...manifest.descriptor,
-        platform: { architecture: image.architecture, os: 'linux' },
-        // containerd names the image by the first, everything else by the second.
-        annotations: {
-          'io.containerd.image.name': image.reference,
-          'org.opencontainers.image.ref.name': image.reference,
-        },
-      },
-    ],
+    history: image.layers.map(() => ({ created: image.created, created_by: 'aether images' })),
   }
+}
+
+/** Writes the archive. Its root stands in index.json under the name of the image. */
+export async function writeArchive(packed: Packed, file: string, epoch: number): Promise<void> {
+  const { root, platforms, reference } = packed
+  // containerd names the image by the first, everything else by the second.
+  const annotations = {
+    'io.containerd.image.name': reference,
+    'org.opencontainers.image.ref.name': reference,
+  }
+  const [only] = platforms
+  const named = only?.descriptor.digest === root.descriptor.digest ? withPlatform(only) : root.descriptor
+  const index = { schemaVersion: 2, mediaType: mediaTypes.index, manifests: [{ ...named, annotations }] }
   const blobs = new Map<string, string | Uint8Array>([
-    [config.descriptor.digest, config.bytes],
-    [manifest.descriptor.digest, manifest.bytes],
-    ...image.layers.map((layer): [string, string] => [layer.digest, layer.file]),
+    ...[root, ...platforms].map(({ descriptor, bytes }): [string, Uint8Array] => [descriptor.digest, bytes]),
+    ...[...packed.blobs].map(([digest, { from }]): [string, string | Uint8Array] => [digest, from]),
   ])
   const entries = [
     textEntry('oci-layout', JSON.stringify({ imageLayoutVersion: '1.0.0' })),
@@ -90,17 +129,11 @@ export async function writeArchive(image: Image, file: string, epoch: number): P
   await mkdir(dirname(file), { recursive: true })
   await pipeline(Readable.from(tarBytes(entries, epoch)), createWriteStream(`${file}.part`))
   await rename(`${file}.part`, file)
-  return {
-    reference: image.reference,
-    digest: manifest.descriptor.digest,
-    bytes: image.layers.reduce((sum, layer) => sum + layer.bytes, 0),
-    unpackedBytes: image.layers.reduce((sum, layer) => sum + layer.unpackedBytes, 0),
-    file,
-  }
 }
 
-function jsonBlob(mediaType: string, content: unknown) {
+export function jsonDocument(mediaType: string, content: unknown): Document {
   const bytes = Buffer.from(JSON.stringify(content))
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-  return { bytes, descriptor: { mediaType, digest, size: bytes.length } }
+  return { bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length } }
 }
+
+export const digestOf = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`

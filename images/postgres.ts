@@ -5,11 +5,12 @@ import { mkdir, readdir, realpath, rm } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cachedFolder, removeStale } from './cache.ts'
+import { type Distribution, debianComponent, systemComponent } from './components.ts'
 import { debs, downloadPackages, listFiles, readControl, unpackPackages } from './debian.ts'
-import { type Entry, fileEntry, folderEntry, type Layer, loadLayer, textEntry, writeLayer } from './layer.ts'
+import { type Entry, fileEntry, folderEntry, textEntry, writeLayer } from './layer.ts'
 import type { Machine } from './machine.ts'
 import { findLibrary, libraryFolders, linkedLibraries, mountPoints, packageEntries, users } from './rootfs.ts'
-import { keyOf, type SystemOptions } from './system.ts'
+import { keyOf, loadPart, type Part, type SystemOptions, writeComponents } from './system.ts'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const startScript = join(here, 'start-postgres.sh')
@@ -20,9 +21,12 @@ const modules = ['plpgsql.so', 'dict_snowball.so']
 const zones = ['UTC', 'GMT', 'Etc/UTC']
 
 /** `bin` is the folder of its programs in the image: the major version is that of the Debian release. */
-export type Postgres = { readonly layer: Layer; readonly bin: string }
+export type Postgres = Part & { readonly bin: string }
 
-export async function loadPostgres({ cache, machine, epoch, isRefresh, progress }: SystemOptions): Promise<Postgres> {
+export async function loadPostgres(
+  { cache, machine, epoch, isRefresh, progress }: SystemOptions,
+  distribution: Distribution,
+): Promise<Postgres> {
   const packages = join(cache, `debian-postgres-${machine.architecture}`)
   if (isRefresh) await rm(packages, { recursive: true, force: true })
   await cachedFolder(packages, async (folder) => {
@@ -33,23 +37,27 @@ export async function loadPostgres({ cache, machine, epoch, isRefresh, progress 
   const major = /^postgresql-(\d+)_/.exec(server ?? '')?.[1]
   if (major === undefined) throw new Error(`no server is among the packages in ${packages}: build with --refresh`)
 
-  const recipe = ['debian.ts', 'layer.ts', 'postgres.ts', 'rootfs.ts'].map((name) => join(here, name))
+  const recipe = ['components.ts', 'debian.ts', 'elf.ts', 'layer.ts', 'postgres.ts', 'rootfs.ts'].map((name) =>
+    join(here, name),
+  )
   const inputs = [...(await debs(packages)).map((name) => join(packages, name)), ...recipe, startScript]
-  const key = await keyOf(inputs, [process.versions.zlib, `${epoch}`])
+  const key = await keyOf(inputs, [process.versions.zlib, `${epoch}`, JSON.stringify(distribution)])
   const layers = await cachedFolder(join(cache, `postgres-${machine.architecture}-${key}`), async (folder) => {
     progress('writing the layer of PostgreSQL')
     const sysroot = join(folder, 'sysroot')
     await mkdir(sysroot)
     await unpackPackages(packages, sysroot)
-    const entries = await postgresEntries(await realpath(sysroot), machine, major, packages)
+    const { entries, controls } = await postgresEntries(await realpath(sysroot), machine, major, packages)
     await writeLayer(entries, join(folder, 'postgres.tar.gz'), epoch)
+    const inside = [...controls.values()].map((control) => debianComponent(control, distribution))
+    await writeComponents(folder, 'postgres', [systemComponent(distribution), ...inside])
     await rm(sysroot, { recursive: true })
   })
   await removeStale(layers)
-  return { layer: await loadLayer(join(layers, 'postgres.tar.gz')), bin: `/usr/lib/postgresql/${major}/bin` }
+  return { ...(await loadPart(layers, 'postgres')), bin: `/usr/lib/postgresql/${major}/bin` }
 }
 
-async function postgresEntries(sysroot: string, machine: Machine, major: string, packages: string): Promise<Entry[]> {
+async function postgresEntries(sysroot: string, machine: Machine, major: string, packages: string) {
   const home = `usr/lib/postgresql/${major}`
   const shared = `usr/share/postgresql/${major}`
   const inRoot = (path: string) => join(sysroot, path)
@@ -72,7 +80,7 @@ async function postgresEntries(sysroot: string, machine: Machine, major: string,
     ...(await sharedFiles(inRoot(shared))).map((name) => fileEntry(`${shared}/${name}`, inRoot(`${shared}/${name}`))),
   ]
   const controls = await controlsOf(packages, sysroot, kept)
-  return [
+  const entries = [
     ...kept,
     fileEntry('usr/local/bin/start-postgres', startScript, 0o755),
     textEntry(
@@ -88,6 +96,7 @@ async function postgresEntries(sysroot: string, machine: Machine, major: string,
     ...mountPoints('var/lib/postgresql', 'run/postgresql'),
     ...(await packageEntries(sysroot, [...controls.keys()], controls)),
   ]
+  return { entries, controls }
 }
 
 /** What initdb and the server read, without the extensions whose libraries are not here. */

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { build } from 'esbuild'
 import { banner } from './bundle.ts'
 import { lazyCommonJs } from './lazy-commonjs.ts'
-import { collectLicenses } from './licenses.ts'
+import { bundledPackages, collectLicenses } from './licenses.ts'
 
 /** Bundles `entry`, relative to `root`, into the executable `file`; the licences of what it holds are at its end. */
 export async function bundleProgram(root: string, entry: string, file: string) {
@@ -35,5 +35,6 @@ export async function bundleProgram(root: string, entry: string, file: string) {
   await writeFile(`${file}.part`, text)
   await chmod(`${file}.part`, 0o755)
   await rename(`${file}.part`, file)
-  return { file, bytes: (await stat(file)).size }
+  const packages = await bundledPackages(root, Object.values(metafile.outputs))
+  return { file, bytes: (await stat(file)).size, packages }
 }

@@ -1,9 +1,10 @@
 // What is in an image, as entries: enough to run Node and nothing a person could log in with. Taken from unpacked
-// Debian packages (`sysroot`); which libraries that means is asked of the loader, so that a newer Node cannot be missing one.
+// Debian packages (`sysroot`); which libraries that means is read from the binaries, so that a newer Node cannot be missing one.
 import { existsSync } from 'node:fs'
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { execa } from 'execa'
+import { neededLibraries } from './elf.ts'
 import { type Entry, fileEntry, folderEntry, textEntry } from './layer.ts'
 import type { Machine } from './machine.ts'
 
@@ -33,20 +34,18 @@ export async function runInSysroot(sysroot: string, machine: Machine, args: read
   return stdout
 }
 
-/** The layer under both images: the C and C++ libraries, certificates, the names of users and services, and Node. */
+/** The layer under all images: the C and C++ libraries that `node` links, certificates, the names of users and services. */
 export async function baseEntries(
   sysroot: string,
   machine: Machine,
-  node: { readonly binary: string; readonly license: string },
+  node: string,
   controls: ReadonlyMap<string, string>,
 ): Promise<Entry[]> {
   const folders = libraryFolders(sysroot, machine)
-  const libraries = await linkedLibraries(sysroot, machine, node.binary)
+  const libraries = await linkedLibraries(sysroot, machine, node)
   for (const name of addonLibraries) libraries.set(name, await findLibrary(folders, name))
   const loader = await findLibrary(folders, basename(machine.loader))
   return [
-    fileEntry('usr/local/bin/node', node.binary, 0o755),
-    fileEntry('usr/share/doc/nodejs/copyright', node.license),
     fileEntry(machine.loader, loader, 0o755),
     ...[...libraries].map(([name, file]) => fileEntry(`usr/lib/${machine.triplet}/${name}`, file)),
     fileEntry('etc/ssl/certs/ca-certificates.crt', await certificates(sysroot)),
@@ -70,6 +69,12 @@ export async function baseEntries(
     ...(await commonLicenses(sysroot)),
   ]
 }
+
+/** The layer above it. */
+export const nodeEntries = (binary: string, license: string): Entry[] => [
+  fileEntry('usr/local/bin/node', binary, 0o755),
+  fileEntry('usr/share/doc/nodejs/copyright', license),
+]
 
 /** PID 1 of the image for apps: it reaps what an app leaves behind, which Node does not. */
 export async function initEntries(sysroot: string, controls: ReadonlyMap<string, string>): Promise<Entry[]> {
@@ -102,14 +107,18 @@ export async function findLibrary(folders: readonly string[], name: string): Pro
   throw new Error(`no unpacked package has the library ${name}: build with --refresh`)
 }
 
-/** Library name to file, of all that the binary links, from the sysroot alone. */
+/** Library name to file, of all that the binary links and what that links in turn, from the sysroot alone. */
 export async function linkedLibraries(sysroot: string, machine: Machine, binary: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   const folders = libraryFolders(sysroot, machine)
-  for (const line of (await runInSysroot(sysroot, machine, ['--list', binary])).split('\n')) {
-    const name = /^\s*(\S+) => /.exec(line)?.[1]
-    if (name !== undefined && basename(name) !== basename(machine.loader))
-      found.set(name, await findLibrary(folders, name))
+  const queue = [binary]
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    for (const name of await neededLibraries(file)) {
+      if (found.has(name) || name === basename(machine.loader)) continue
+      const library = await findLibrary(folders, name)
+      found.set(name, library)
+      queue.push(library)
+    }
   }
   return found
 }

@@ -13,7 +13,7 @@ of the ed25519 private key in PEM whose public half the pods trust.
 Environment:
   KEYS_SECRET        the Secret that is mounted as AETHER_PUBKEY (aether-keys); the rotated key is added and taken away again
   FETCHER_CONTAINER  name of the sidecar (fetcher)
-  TIMEOUT_MS         how long to wait for a pod at most (60000); a changed Secret gets 180000
+  TIMEOUT_MS         how long to wait for a pod at most (60000); a changed Secret gets 300000
 U
   exit 2
 }
@@ -77,7 +77,7 @@ public=$(openssl pkey -in "$work/other.pem" -pubout | base64 -w0)
 touch "$work/patched"
 "${kube[@]}" patch secret "$secret" --type=merge -p "{\"data\":{\"dev-hot-rotated.pem\":\"$public\"}}" >/dev/null ||
   die "the Secret $secret cannot be changed"
-attempt 'rotated key' "^REFRESH_OK .*digest=${digest#sha256:}" "$digest" "$url" "$other" 180000
+attempt 'rotated key' "^REFRESH_OK .*digest=${digest#sha256:}" "$digest" "$url" "$other" 300000
 attempt 'the one before' "^REFRESH_OK .*digest=${old_digest#sha256:}" "$old_digest" "$old_url" "$old_signature"
 attempt good "^REFRESH_OK .*digest=${digest#sha256:}" "$digest" "$url" "$good"
 exit $code

@@ -18,7 +18,8 @@ const commands = {
   e2e: [['node', 'scripts/test.ts', '--e2e']],
   bench: [['node', 'bench/main.ts']],
   build: [['node', 'images/bundles.ts']],
-  images: [['node', 'images/build.ts']],
+  images: [['node', 'images/main.ts']],
+  licenses: [['node', 'images/third-party.ts']],
   format: [['biome', 'check', '--write', '.']],
   check: [['tsc', '--noEmit'], ['oxlint', '--type-aware', '--deny-warnings'], ['biome', 'check', '.'], ['knip']],
 }

@@ -15,7 +15,7 @@ try {
   const files = positionals.length > 0 ? positionals : await listTests(values.e2e ? '**/*.e2e.ts' : '**/*.test.ts')
   const report = join(folder, 'report.tap')
   // Against a cluster one file at a time: its machine is small, and figures are taken.
-  const limits = values.e2e ? ['--jobs=1', '--timeout=900'] : [`--jobs=${availableParallelism()}`, '--timeout=600']
+  const limits = values.e2e ? ['--jobs=1', '--timeout=1000'] : [`--jobs=${availableParallelism()}`, '--timeout=600']
   // The scenarios print tables, so all of their TAP is shown; elsewhere what failed is enough, and on a terminal something moves.
   const isWhole = values.e2e
   const reporter = isWhole ? 'tap' : process.stdout.isTTY ? 'terse' : 'min'

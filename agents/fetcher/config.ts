@@ -137,7 +137,7 @@ export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv
       { min: 0, max: 65_535 },
       'Port of /livez, /readyz and /metrics.',
     ),
-    healthHost: read.text('AETHER_HEALTH_HOST', '0.0.0.0', 'Address that port is bound to.'),
+    healthHost: read.text('AETHER_HEALTH_HOST', '', 'Address that port is bound to; none is all, IPv4 and IPv6.'),
     logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
     refresh: await readRefreshOptions(read, control),
   }

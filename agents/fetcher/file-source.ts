@@ -1,10 +1,11 @@
 // Mode `file`: the downward-API file of the pod's annotations. Needs no token and no API server; any program may write it.
 import { readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parsePodinfo } from '@aether/contract/podinfo'
 import type { Log } from '@aether/runtime/log'
 import type { Part } from '@aether/runtime/parts'
-import { watch } from 'chokidar'
+import { type FolderWatch, watchFolder } from '@aether/runtime/watch-folder'
 import { createDelivery, type Delivery } from './delivery.ts'
 
 export interface FileSourceOptions {
@@ -15,12 +16,12 @@ export interface FileSourceOptions {
 }
 
 const maxBytes = 512 * 1024 // all annotations of an object together take at most 256 KiB
+/** From the first event of a swap to its last. */
+const swapMs = 5
 
 /** Kubernetes swaps the file through a `..data` link beside it, so the folder is watched; one swap is many events. */
 export function createFileSource({ path, intervalMs, deliver, log }: FileSourceOptions): Part {
-  const watcher = watch([], { ignoreInitial: true, depth: 1, persistent: true })
-  let timer: NodeJS.Timeout | undefined
-  let interval: NodeJS.Timeout | undefined
+  let watching: FolderWatch | undefined
   let last: string | undefined
 
   async function read(at: number): Promise<void> {
@@ -34,29 +35,20 @@ export function createFileSource({ path, intervalMs, deliver, log }: FileSourceO
       log.warn({ path, err: error }, 'the annotations file cannot be read; the last target stays')
     }
   }
-  function soon(): void {
+  async function look(): Promise<void> {
     const at = performance.now()
-    timer ??= setTimeout(() => {
-      timer = undefined
-      void read(at)
-    }, 5)
+    await sleep(swapMs)
+    await read(at)
   }
 
   return {
     name: 'file source',
     async start() {
-      watcher.on('all', soon)
-      watcher.on('error', (error) =>
-        log.warn({ path, err: error }, 'the annotations file cannot be watched; it is read at intervals'),
-      )
-      watcher.add(dirname(path))
-      interval = setInterval(soon, intervalMs)
       await read(performance.now())
+      watching = watchFolder(dirname(path), intervalMs, look)
     },
-    async stop() {
-      clearTimeout(timer)
-      clearInterval(interval)
-      await watcher.close()
+    stop() {
+      watching?.close()
     },
   }
 }

@@ -18,7 +18,7 @@ import { createSource } from './source.ts'
 import { withTraces } from './traces.ts'
 import { createUpkeep } from './upkeep.ts'
 
-await runCommand('fetcher', async () => {
+void runCommand('fetcher', async () => {
   process.umask(0o002) // the other agent may be another user of the volume's group
   const config = await loadConfig(process.argv.slice(2), process.env)
   const log = createLog('fetcher', config.logLevel)

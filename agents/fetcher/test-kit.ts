@@ -117,6 +117,7 @@ export async function createWorld(
         lastGood: null,
         refused: [],
         inUse: [],
+        swap: null,
         since: new Date().toISOString(),
         ...verdict,
       }

@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { VolumeLayout } from '@aether/contract/layout'
 import type { ReasonError } from '@aether/contract/reasons'
 import { readCurrent } from '@aether/release/activate'
-import { findDifference, writeManifest } from '@aether/release/manifest'
 import { amendRecord, bootOf, distrust, readRecord } from '@aether/release/record'
 import { createSlices } from '@aether/release/slices'
 import { drift } from '@aether/release/trust'
@@ -63,6 +62,7 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
     const isTrusted = record?.boot === (await bootOf(layout))
     const slices = createSlices(driftBytesPerSec, signal)
     if (isTrusted && record.manifest === null) {
+      const { writeManifest } = await import('@aether/release/manifest')
       const manifest = await writeManifest(layout, live, slices)
       signal.throwIfAborted()
       await amendRecord(layout, { ...record, manifest })
@@ -73,6 +73,7 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
     if (leftMs > 0) return leftMs
     dueAt = nextDue()
     if (!isTrusted || record.manifest === null) return drift(live, 'unverified', 'it could not be brought again yet')
+    const { findDifference } = await import('@aether/release/manifest')
     const difference = await findDifference(layout, live, record.manifest, slices).catch((cause: unknown) => {
       signal.throwIfAborted()
       return drift(live, 'unverified', 'it cannot be read whole, or its manifest cannot', { cause })

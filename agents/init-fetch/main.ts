@@ -11,7 +11,7 @@ import { fetchFirst } from './first.ts'
 import { createTerminationMessage } from './termination-message.ts'
 import { findTarget } from './wanted.ts'
 
-await runCommand('init-fetch', async () => {
+void runCommand('init-fetch', async () => {
   const startedAt = performance.now()
   process.umask(0o002) // the other agent may be another user of the volume's group
   const config = await loadConfig(process.argv.slice(2), process.env)

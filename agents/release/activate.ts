@@ -5,7 +5,6 @@
 //  7 it is renamed over `current`                    8 the workspace is synced
 //  9 the fetcher's state.json (fetcher/state.ts)    10 old releases are pruned (prune.ts)
 // Whatever step a crash hits, `current` is absent or resolves to one complete release.
-import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Activation, formatActivation, parseActivation } from '@aether/contract/activation'
@@ -19,6 +18,7 @@ import {
 } from '@aether/contract/layout'
 import { ReasonError } from '@aether/contract/reasons'
 import { syncFolder, writeFileAtomic } from '@aether/runtime/atomic-file'
+import { uniqueName } from '@aether/runtime/unique-name'
 import { toDiskError } from './disk-error.ts'
 import type { Staged } from './extract.ts'
 import { mendTree } from './mend.ts'
@@ -70,7 +70,7 @@ export async function installRelease(staged: Staged, layout: VolumeLayout): Prom
       await mendTree(staged.folder, path, layout.staging) // 3, entry by entry
       await writeRecord(layout, record) // 2, last, because the name was there before
     } else {
-      if (found !== undefined) await rename(path, join(layout.staging, `${releaseName(digest)}-${randomUUID()}`))
+      if (found !== undefined) await rename(path, join(layout.staging, `${releaseName(digest)}-${uniqueName()}`))
       await writeRecord(layout, record) // 2
       await rename(staged.folder, path) // 3
     }
@@ -101,7 +101,7 @@ export async function activate(
     commit,
     repaired: isMended,
   }
-  const link = join(layout.workspace, `.current-${randomUUID()}`)
+  const link = join(layout.workspace, `.current-${uniqueName()}`)
   try {
     await writeFileAtomic(join(layout.workspace, workspaceNames.activation), formatActivation(activation)) // 5
     await symlink(currentLinkTarget(digest), link) // 6
@@ -119,7 +119,7 @@ export async function activate(
 /** The digest that `current` points to; null where there is none. */
 export async function readCurrent(layout: VolumeLayout): Promise<Digest | null> {
   try {
-    return digestOfReleaseName(basename(await readlink(join(layout.workspace, workspaceNames.current)))) ?? null
+    return digestOfReleaseName(basename(await readlink(`${layout.workspace}/${workspaceNames.current}`))) ?? null
   } catch {
     return null
   }
@@ -128,7 +128,7 @@ export async function readCurrent(layout: VolumeLayout): Promise<Digest | null> 
 /** The last activation; null before the first, or where the record is unreadable. */
 export async function readActivation(layout: VolumeLayout): Promise<Activation | null> {
   try {
-    return parseActivation(await readFile(join(layout.workspace, workspaceNames.activation), 'utf8'))
+    return parseActivation(await readFile(`${layout.workspace}/${workspaceNames.activation}`, 'utf8'))
   } catch {
     return null
   }

@@ -5,7 +5,7 @@ import { BlockList, isIPv4 } from 'node:net'
 /** `guarded` is the machine itself, its link, its cloud's metadata, and what is no single machine. */
 export type Reach = 'public' | 'private' | 'guarded'
 
-const privateRanges = createRanges([
+const privateRanges = lazyRanges([
   '10.0.0.0/8',
   '100.64.0.0/10', // RFC 6598; some clusters number their pods so
   '172.16.0.0/12',
@@ -15,7 +15,7 @@ const privateRanges = createRanges([
   'fec0::/10',
 ])
 
-const guardedRanges = createRanges([
+const guardedRanges = lazyRanges([
   '0.0.0.0/8',
   '127.0.0.0/8',
   '169.254.0.0/16', // the metadata of most clouds
@@ -41,8 +41,8 @@ export function reachOf(address: string): Reach {
 
 function ownReach(address: string): Reach {
   const family = isIPv4(address) ? 'ipv4' : 'ipv6'
-  if (guardedRanges.check(address, family)) return 'guarded'
-  return privateRanges.check(address, family) ? 'private' : 'public'
+  if (guardedRanges().check(address, family)) return 'guarded'
+  return privateRanges().check(address, family) ? 'private' : 'public'
 }
 
 function stricter(one: Reach, other: Reach): Reach {
@@ -74,6 +74,15 @@ function groupsOf(address: string): readonly number[] {
 
 function dotted(high: number, low: number): string {
   return [high >> 8, high & 255, low >> 8, low & 255].join('.')
+}
+
+/** Made with the first address that is asked about: an idle agent asks about none. */
+function lazyRanges(subnets: readonly string[]): () => BlockList {
+  let made: BlockList | undefined
+  return () => {
+    made ??= createRanges(subnets)
+    return made
+  }
 }
 
 function createRanges(subnets: readonly string[]): BlockList {

@@ -1,11 +1,11 @@
 // Room for a release: AETHER_WORKSPACE_MAX_BYTES, counted by ourselves, because statfs shows the node's disk and a pod over
 // its emptyDir's sizeLimit is evicted; and AETHER_MIN_FREE_BYTES, which statfs does know. Old releases go first for both.
-import { randomUUID } from 'node:crypto'
 import { renameSync, rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { refusal } from '@aether/contract/reasons'
+import { uniqueName } from '@aether/runtime/unique-name'
 import { releasePath } from './activate.ts'
 import { listReleases, neededReleases } from './prune.ts'
 import { manifestPath, readRecord, recordPath } from './record.ts'
@@ -96,7 +96,7 @@ export async function openRoom(layout: VolumeLayout, limits: RoomLimits, inUse: 
 
 // As prune.ts does it, but at once: the bytes must be gone before the next are written.
 function removeNow(layout: VolumeLayout, digest: Digest): void {
-  const away = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
+  const away = join(layout.staging, `${releaseName(digest)}-${uniqueName()}`)
   renameSync(releasePath(layout, digest), away)
   rmSync(recordPath(layout, digest), { force: true })
   rmSync(manifestPath(layout, digest), { force: true })

@@ -1,10 +1,10 @@
 // Stage 3. The artifact's bytes become a tree in staging, where no other container can look. Staged carries the proof
 // that the digest held, so that nothing else can be activated.
-import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
+import { uniqueName } from '@aether/runtime/unique-name'
 import type { Room } from './budget.ts'
 import { toDiskError } from './disk-error.ts'
 import type { ArtifactStream, Held } from './fetch.ts'
@@ -28,7 +28,7 @@ export async function extractArtifact(
   limits: UnpackLimits,
   room: Room,
 ): Promise<Staged> {
-  const folder = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
+  const folder = join(layout.staging, `${releaseName(digest)}-${uniqueName()}`)
   const unpacker = createUnpacker(folder, limits, room)
   try {
     await mkdir(folder, { recursive: true, mode: 0o775 })

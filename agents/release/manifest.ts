@@ -1,6 +1,6 @@
 // The manifest of a release: its tree as lines (tree-lines.ts), beside the release and out of the app's sight. It is made
 // from the release itself, in the boot that verified it (docs/adr/0010-trust-again.md); the completion record has its sha256.
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { closeSync, openSync, readSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -8,6 +8,7 @@ import { StringDecoder } from 'node:string_decoder'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { syncFolder } from '@aether/runtime/atomic-file'
+import { uniqueName } from '@aether/runtime/unique-name'
 import { manifestPath } from './record.ts'
 import type { Slices } from './slices.ts'
 import { isBefore, pathOfLine, readTree } from './tree-lines.ts'
@@ -23,7 +24,7 @@ const batchChars = 64 * 1024
 /** Reads the whole release and writes its manifest; answers its sha256. Leaves nothing behind where it rejects. */
 export async function writeManifest(layout: VolumeLayout, digest: Digest, slices: Slices): Promise<string> {
   const path = manifestPath(layout, digest)
-  const temporary = `${path}.${randomUUID()}.tmp`
+  const temporary = `${path}.${uniqueName()}.tmp`
   const hash = createHash('sha256')
   try {
     await mkdir(layout.manifests, { recursive: true })

@@ -1,14 +1,14 @@
 // Puts a release right in its place, from a fresh copy of it. Node has no exchange of two folders by one rename, and a process
 // may load files of the release late: so each entry is renamed over the one that is there, and every path exists throughout
 // (but where a folder took the place of what is none, or the other way round).
-import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { uniqueName } from '@aether/runtime/unique-name'
 import { removeTree } from './remove-tree.ts'
 
 /** `fresh` is used up; what must go is moved to `staging` and removed. Killed at any point, each entry is the old one or the right one. */
 export async function mendTree(fresh: string, place: string, staging: string): Promise<void> {
-  const away = join(staging, `away-${randomUUID()}`)
+  const away = join(staging, `away-${uniqueName()}`)
   await mkdir(away)
   await mendFolder(fresh, place)
   await removeTree(away)
@@ -32,6 +32,6 @@ export async function mendTree(fresh: string, place: string, staging: string): P
   }
 
   function moveAway(path: string | Buffer): Promise<void> {
-    return rename(path, join(away, randomUUID()))
+    return rename(path, join(away, uniqueName()))
   }
 }

@@ -1,9 +1,9 @@
 // Stage 5. Keeps the last releases and removes the others; never one that serves or that a process may still read.
-import { randomUUID } from 'node:crypto'
 import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { digestOfReleaseName, releaseName, type VolumeLayout } from '@aether/contract/layout'
+import { uniqueName } from '@aether/runtime/unique-name'
 import { readActivation, readCurrent, recordPath, releasePath } from './activate.ts'
 import { manifestPath } from './record.ts'
 import { removeTree } from './remove-tree.ts'
@@ -48,7 +48,7 @@ export async function listReleases(layout: VolumeLayout): Promise<readonly Diges
 
 // Out of sight first, by one rename, so that nobody sees half a release; the record last, so that it is never alone trusted.
 async function removeRelease(layout: VolumeLayout, digest: Digest): Promise<void> {
-  const away = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
+  const away = join(layout.staging, `${releaseName(digest)}-${uniqueName()}`)
   await rename(releasePath(layout, digest), away)
   await rm(recordPath(layout, digest), { force: true })
   await rm(manifestPath(layout, digest), { force: true })

@@ -1,11 +1,11 @@
 // The completion record of a release: that its bytes were verified, by which boot of the kernel, and what they are.
-import { randomUUID } from 'node:crypto'
 import { readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { parseFields } from '@aether/contract/json'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { writeFileAtomic } from '@aether/runtime/atomic-file'
+import { uniqueName } from '@aether/runtime/unique-name'
 
 export interface CompletionRecord {
   readonly digest: Digest
@@ -72,8 +72,8 @@ export function bootOf({ bootId }: Pick<VolumeLayout, 'bootId'>): Promise<string
   const known = boots.get(bootId)
   if (known !== undefined) return known
   const asked = readFile(bootId, 'utf8').then(
-    (text) => text.trim() || randomUUID(),
-    () => randomUUID(),
+    (text) => text.trim() || uniqueName(),
+    () => uniqueName(),
   )
   boots.set(bootId, asked)
   return asked

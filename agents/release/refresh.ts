@@ -36,14 +36,23 @@ export async function refresh(
   const signed = await verifyTarget(target, policy, before)
   const verifyMs = lap()
   const found = await findRelease(layout, target.digest, signal)
-  const release = found ?? (await bring(signed, options, signal, before))
+  const brought = found === undefined ? await bring(signed, options, signal, before) : { release: found, extractMs: 0 }
   const fetchMs = lap()
   signal.throwIfAborted()
-  const activation = await activate(release, layout, target.commit ?? null, () => new Date())
+  const activation = await activate(brought.release, layout, target.commit ?? null, () => new Date())
   const activateMs = lap()
   const { warnings, keyId } = signed
-  const bytes = release.artifactBytes
-  return { activation, reused: found !== undefined, bytes, warnings, keyId, verifyMs, fetchMs, activateMs }
+  return {
+    activation,
+    reused: found !== undefined,
+    bytes: brought.release.artifactBytes,
+    warnings,
+    keyId,
+    verifyMs,
+    fetchMs,
+    extractMs: brought.extractMs,
+    activateMs,
+  }
 }
 
 async function bring(
@@ -51,11 +60,13 @@ async function bring(
   { layout, sources, limits, inUse, authorize }: RefreshOptions,
   signal: AbortSignal,
   before: Target | undefined,
-): Promise<Release> {
+): Promise<{ readonly release: Release; readonly extractMs: number }> {
   const room = await openRoom(layout, limits, (await inUse?.()) ?? [])
   const stream = await fetchArtifact(signed, { ...limits, sources, authorize }, signal, before)
+  const lap = createLaps()
   const staged = await extractArtifact(stream, signed.target.digest, layout, limits, room)
-  return installRelease(staged, layout)
+  const release = await installRelease(staged, layout)
+  return { release, extractMs: lap() }
 }
 
 function createLaps(): () => number {

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { type Detail, type ReasonError, refusal } from '@aether/contract/reasons'
-import { findDifference } from './manifest.ts'
 import { amendRecord, bootOf, type CompletionRecord, readRecord } from './record.ts'
 import { createSlices } from './slices.ts'
 
@@ -29,6 +28,7 @@ export async function trustRelease(
   try {
     // The app waits for it, so it goes as fast as it can.
     const slices = createSlices(Number.POSITIVE_INFINITY, signal)
+    const { findDifference } = await import('./manifest.ts')
     const difference = await findDifference(layout, digest, record.manifest, slices)
     if (difference !== undefined) return drift(digest, difference.detail, `first at ${JSON.stringify(difference.path)}`)
   } catch (cause) {

@@ -1,11 +1,11 @@
 // Writes a small file so that a reader finds the old text or the new one, whole.
-import { randomUUID } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { uniqueName } from './unique-name.ts'
 
 /** Temporary file beside it, fsync, rename, fsync of the folder. Rejects with the system's error; leaves nothing behind. */
 export async function writeFileAtomic(path: string, text: string, mode = 0o644): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`
+  const temporary = `${path}.${uniqueName()}.tmp`
   try {
     const file = await open(temporary, 'wx', mode)
     try {

@@ -9,6 +9,7 @@ export async function runCommand(
   main: () => Promise<number>,
   isPlain: (error: unknown) => boolean = () => false,
 ): Promise<never> {
+  process.exitCode = exitCodes.failed // of an end that nobody asked for
   try {
     process.exit(await main())
   } catch (error) {

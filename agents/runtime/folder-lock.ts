@@ -4,9 +4,9 @@
 //    process that is gone, because the kernel ends the listening however its process ends
 //  3 withdraws where one answered.
 // Everyone listens before it asks, so no two can hold. No process ids: they mean nothing across containers.
-import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
+import { uniqueName } from './unique-name.ts'
 
 export interface FolderLock {
   release(): Promise<void>
@@ -18,7 +18,7 @@ export async function lockFolder(path: string): Promise<FolderLock | undefined> 
   // Through the folder's descriptor, because a socket's path may have no more than 107 bytes (unix(7)).
   const folder = await open(path, 'r')
   const socketOf = (name: string) => `/proc/self/fd/${folder.fd}/${name}`
-  const mine = randomUUID()
+  const mine = uniqueName()
   const server = createServer((socket) => socket.destroy())
   const release = async () => {
     await new Promise<void>((resolve) => server.close(() => resolve())) // removes the socket's file too

@@ -5,6 +5,8 @@ if (user !== undefined && group !== undefined) {
   process.setgroups?.([group])
   process.setgid?.(group)
   process.setuid?.(user)
+  // What it starts is that user's already, and may not ask again.
+  delete process.env.RUN_AS
 }
 
 /** The environment that makes a process of Node run so; `more` may bring another preload. */

@@ -1,12 +1,13 @@
 // The app's process: leader of a group of its own, so that a kill reaches what it started too, with the preload in it.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { Duplex, Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { Activation } from '@aether/contract/activation'
 import { hexOf } from '@aether/contract/digest'
 import { isObject } from '@aether/contract/json'
 import { refusal } from '@aether/contract/reasons'
+import { withoutCompileCache } from './compile-cache.ts'
 import { type HeldSockets, parseSocketKey } from './held-sockets.ts'
 import { type LastWords, passOn } from './last-words.ts'
 import { createLink, type Link } from './link.ts'
@@ -30,9 +31,12 @@ export interface AppProcess {
   stop(graceMs: number): Promise<void>
 }
 
-/** The same, running a release. */
+/** The same, running a release that proved itself. */
 export interface Child extends AppProcess {
   readonly activation: Activation
+  /** performance.now() when it began to run the release, and when it was ready. */
+  readonly startedAt: number
+  readonly readyAt: number
 }
 
 export interface ProcessOptions {
@@ -51,9 +55,11 @@ export interface ProcessOptions {
   readonly isSpare: boolean
   /** Each line of its output says which release and process it is of. */
   readonly isPrefixed: boolean
+  /** Folder of the release's own compile cache. */
+  readonly compileCache: string | undefined
 }
 
-const preload = fileURLToPath(new URL('preload/preload.cjs', import.meta.url))
+const preload = join(import.meta.dirname, 'preload/preload.cjs')
 const silenceMs = 100
 const controlFd = 4
 const firstSocketFd = 5
@@ -133,14 +139,14 @@ export function appEnvironment(activation: Activation, port: number): NodeJS.Pro
 }
 
 function environment(
-  { env, port, isHolding, asksPath, isSpare }: ProcessOptions,
+  { env, port, isHolding, asksPath, isSpare, compileCache }: ProcessOptions,
   held: ReturnType<HeldSockets['list']>,
 ) {
   const nodeOptions = env.NODE_OPTIONS ?? null
   const fds = held.map((one, at) => ({ ...one, fd: firstSocketFd + at }))
-  const settings = { controlFd, port, isHolding, asksPath, isSpare, held: fds, nodeOptions }
+  const settings = { controlFd, port, isHolding, asksPath, isSpare, held: fds, nodeOptions, compileCache }
   return {
-    ...env,
+    ...withoutCompileCache(env),
     // Quoted, for a path with spaces; the preload puts both back before the app's code runs.
     NODE_OPTIONS: `--require ${JSON.stringify(preload)} ${nodeOptions ?? ''}`.trimEnd(),
     AETHER_PRELOAD: JSON.stringify(settings),

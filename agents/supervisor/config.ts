@@ -134,7 +134,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Sup
       { min: 0, max: 65_535 },
       'Port of /livez, /readyz and /metrics.',
     ),
-    healthHost: read.text('AETHER_HEALTH_HOST', '0.0.0.0', 'Address that port is bound to.'),
+    healthHost: read.text('AETHER_HEALTH_HOST', '', 'Address that port is bound to; none is all, IPv4 and IPv6.'),
     logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
   }
   return Object.freeze({ ...config, warnings: read.finish().warnings })

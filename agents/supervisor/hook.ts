@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { refusal } from '@aether/contract/reasons'
 import { resolveHook } from './app-command.ts'
+import { withoutCompileCache } from './compile-cache.ts'
 import { passOn, withWords } from './last-words.ts'
 
 /** Throws ReasonError `unhealthy`, detail `hook`, or what `signal` aborts with; then nothing of it runs any more. */
@@ -19,7 +20,7 @@ export async function runHook(
     cwd: release,
     detached: true,
     stdio: ['ignore', 'inherit', 'pipe'],
-    env: { ...env, ...command.env },
+    env: withoutCompileCache({ ...env, ...command.env }),
   })
   const words = passOn(child.stderr, process.stderr)
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])

@@ -19,6 +19,8 @@ export interface Facts {
   readonly attached: boolean
   /** It is booted and waits to become the app. */
   readonly isSpare: boolean
+  /** `used`, or why the release's compile cache is not; undefined where it has none. */
+  readonly compileCache: string | undefined
   readonly listening: readonly Listening[]
   /** Why another process cannot stand beside this one. */
   readonly unheld: string | undefined
@@ -26,6 +28,8 @@ export interface Facts {
   readonly conflict: boolean
   readonly went: boolean
   readonly drained: boolean
+  /** performance.now() of its first answer after it was let accept. */
+  readonly answeredAt: number | undefined
   readonly inFlight: number
 }
 
@@ -39,6 +43,7 @@ export type Order =
       readonly env: Readonly<Record<string, string>>
       /** As ps is to show it. */
       readonly command: string
+      readonly compileCache?: string
     }
   | { readonly do: 'drain'; readonly quietMs: number; readonly webSocketMs: number }
 
@@ -56,11 +61,13 @@ export function createLink(pipe: Duplex): Link {
   let facts: Facts = {
     attached: false,
     isSpare: false,
+    compileCache: undefined,
     listening: [],
     unheld: undefined,
     conflict: false,
     went: false,
     drained: false,
+    answeredAt: undefined,
     inFlight: 0,
   }
   let rest = ''
@@ -71,8 +78,11 @@ export function createLink(pipe: Duplex): Link {
     if (said === undefined) return
     const listening = said.say === 'listening' ? parseListening(said) : undefined
     if (said.say === 'hello') facts = { ...facts, attached: true }
+    else if (said.say === 'compile cache' && typeof said.how === 'string')
+      facts = { ...facts, compileCache: said.how.slice(0, 300) }
     else if (said.say === 'spare') facts = { ...facts, isSpare: true }
     else if (said.say === 'went') facts = { ...facts, went: true }
+    else if (said.say === 'answered') facts = { ...facts, answeredAt: facts.answeredAt ?? performance.now() }
     else if (said.say === 'drained') facts = { ...facts, drained: true }
     else if (said.say === 'draining' && typeof said.inFlight === 'number') facts = { ...facts, inFlight: said.inFlight }
     else if (said.say === 'unheld' && typeof said.why === 'string')

@@ -11,7 +11,7 @@ import { createFollower } from './follow.ts'
 import { createSupervision } from './supervise.ts'
 import { openVerdictFile } from './verdict-file.ts'
 
-await runCommand('supervisor', async () => {
+void runCommand('supervisor', async () => {
   const config = loadConfig(process.argv.slice(2), process.env)
   const log = createLog('supervisor', config.logLevel)
   for (const warning of config.warnings) log.warn({}, warning)

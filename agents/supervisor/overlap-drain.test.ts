@@ -3,7 +3,7 @@ import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { eventually } from '@aether/runtime/test-process'
+import { eventually, testFolder } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 import { ask } from './test-client.ts'
 import { certificate, createWorkspace } from './test-kit.ts'
@@ -166,7 +166,7 @@ server.listen(process.env.PORT)
 })
 
 await test('HTTP/2 over TLS is told GOAWAY, its streams are finished, and the next session meets the new process', async (t) => {
-  const pair = `{ ${certificate(t.testdir({}))}, allowHTTP1: true }`
+  const pair = `{ ${certificate(testFolder(t))}, allowHTTP1: true }`
   const secure = (version: string) => `import { createSecureServer } from 'node:http2'
 createSecureServer(${pair}, (request, response) => setTimeout(() => response.end('${version}'), request.url === '/slow' ? 600 : 0))
   .listen(process.env.PORT)

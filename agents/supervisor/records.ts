@@ -2,16 +2,16 @@
 import type { Activation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
 import { isDetailOf, type ReasonError } from '@aether/contract/reasons'
-import type { SupervisorState } from '@aether/contract/supervisor-state'
+import type { SupervisorState, SwapTimes } from '@aether/contract/supervisor-state'
 
 type Changes = Partial<SupervisorState>
 const noFault = { reason: null, detail: null, message: null, output: null } as const
 
 export function takenUp({ id }: Activation, isFirst: boolean): Changes {
-  return { activation: id, state: isFirst ? 'starting' : 'swapping', outcome: 'pending', ...noFault }
+  return { activation: id, state: isFirst ? 'starting' : 'swapping', outcome: 'pending', swap: null, ...noFault }
 }
 
-export function nowServes({ id, digest }: Activation, refused: readonly Digest[]): Changes {
+export function nowServes({ id, digest }: Activation, refused: readonly Digest[], swap: SwapTimes | null): Changes {
   return {
     activation: id,
     digest,
@@ -20,6 +20,7 @@ export function nowServes({ id, digest }: Activation, refused: readonly Digest[]
     ...noFault,
     lastGood: digest,
     refused: refused.filter((one) => one !== digest),
+    swap,
   }
 }
 
@@ -40,6 +41,7 @@ export function isRefused(
     detail: isDetailOf('unhealthy', detail) ? detail : null,
     message,
     output,
+    swap: null,
     refused: [...refused.filter((one) => one !== digest), digest],
   }
 }

@@ -1,20 +1,24 @@
 // The warm spare: a process that is booted up to the point where only the release's code is missing. The next start of the
 // app, a swap or one after a crash, is made by it; then another one is booted.
-import { dirname, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join, resolve } from 'node:path'
 import type { Activation } from '@aether/contract/activation'
 import { metrics } from '@aether/contract/metric-names'
 import type { Log } from '@aether/runtime/log'
 import { createGauge, type Registry } from '@aether/runtime/metrics'
 import type { AppCommand } from './app-command.ts'
-import { type AppProcess, appEnvironment, type Child, startProcess } from './child.ts'
+import { type AppProcess, appEnvironment, startProcess } from './child.ts'
 import type { SupervisorConfig } from './config.ts'
 import type { HeldSockets } from './held-sockets.ts'
 import { ownBytes, roomForAnother } from './memory.ts'
 
 export interface Spare {
   /** The spare as this release's process; undefined where there is none that fits. */
-  take(command: AppCommand, release: string, activation: Activation): Child | undefined
+  take(
+    command: AppCommand,
+    release: string,
+    activation: Activation,
+    compileCache: string | undefined,
+  ): AppProcess | undefined
   /** Soon: a spare that fits what is held now. `pid` is the app, whose memory says what a second one needs. */
   renew(pid?: number): void
   /** Resolves when no spare holds a socket open that is held here no more. */
@@ -28,7 +32,7 @@ export type SpareConfig = Pick<
   'port' | 'readyPath' | 'cgroupDir' | 'spareMaxBytes' | 'workspaceDir' | 'strategy' | 'prefixesOutput'
 >
 
-const empty = fileURLToPath(new URL('preload/empty.cjs', import.meta.url))
+const empty = join(import.meta.dirname, 'preload/empty.cjs')
 /** After a swap the old process and the new one have the processor first. */
 const pauseMs = 300
 const states: readonly State[] = ['off', 'none', 'starting', 'ready']
@@ -73,6 +77,7 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
       asksPath: config.readyPath !== undefined,
       isSpare: true,
       isPrefixed: config.prefixesOutput,
+      compileCache: undefined,
     })
     spare = { process, fits }
     if (fits !== held()) return discard()
@@ -93,7 +98,7 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
   }
 
   return {
-    take(command, release, activation) {
+    take(command, release, activation, compileCache) {
       const found = spare
       if (found === undefined || !found.process.isAlive() || !found.process.link.facts().isSpare) return undefined
       const [entry, ...args] = command.args
@@ -110,8 +115,9 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
         args,
         env,
         command: [command.file, ...command.args].join(' '),
+        ...(compileCache !== undefined && { compileCache }),
       })
-      return { ...found.process, activation }
+      return found.process
     },
     renew(pid) {
       clearTimeout(timer)

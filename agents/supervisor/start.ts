@@ -4,7 +4,8 @@ import type { Activation } from '@aether/contract/activation'
 import { type ReasonError, refusal } from '@aether/contract/reasons'
 import { resolveAppCommand } from './app-command.ts'
 import { askApp } from './ask-app.ts'
-import { appEnvironment, type Child, startProcess } from './child.ts'
+import { type AppProcess, appEnvironment, type Child, startProcess } from './child.ts'
+import { findCompileCache } from './compile-cache.ts'
 import type { SupervisorConfig } from './config.ts'
 import { releasePath } from './follow.ts'
 import type { HeldSockets } from './held-sockets.ts'
@@ -52,10 +53,12 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
   async function start(activation: Activation, signal: AbortSignal, isAlone: boolean): Promise<Child> {
     const release = await pathOf(activation, config)
     const command = await resolveAppCommand(release, config.appCommand)
+    const compileCache = await findCompileCache(release)
     signal.throwIfAborted()
     const isHolding = sockets.has(port)
-    const child = spare.take(command, release, activation) ?? {
-      ...(await startProcess({
+    const child =
+      spare.take(command, release, activation, compileCache) ??
+      (await startProcess({
         file: command.file,
         args: command.args,
         cwd: release,
@@ -66,16 +69,17 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
         asksPath: readyPath !== undefined,
         isSpare: false,
         isPrefixed: config.prefixesOutput,
-      })),
-      activation,
-    }
+        compileCache,
+      }))
+    const startedAt = performance.now()
     child.belongsTo(activation)
     try {
       await becomesReady(child, { isHolding, isAlone }, config, signal)
+      const readyAt = performance.now()
       if (isHolding) await go(child, config, signal)
       child.link.order({ do: 'hand' })
       await isHeld(child, sockets, port)
-      return child
+      return { ...child, activation, startedAt, readyAt }
     } catch (error) {
       await child.stop(graceMs)
       await child.fellSilent
@@ -116,7 +120,7 @@ interface Circumstances {
 }
 
 async function becomesReady(
-  child: Child,
+  child: AppProcess,
   { isHolding, isAlone }: Circumstances,
   config: StartConfig,
   signal: AbortSignal,
@@ -136,7 +140,12 @@ async function becomesReady(
   }
 }
 
-async function isReady(child: Child, isHolding: boolean, config: StartConfig, timeoutMs: number): Promise<boolean> {
+async function isReady(
+  child: AppProcess,
+  isHolding: boolean,
+  config: StartConfig,
+  timeoutMs: number,
+): Promise<boolean> {
   const { port, readyPath, waitsForReady } = config
   if (waitsForReady && !child.saidReady()) return false
   const found = child.link.facts().listening.find((one) => one.port === port)
@@ -152,7 +161,7 @@ async function isReady(child: Child, isHolding: boolean, config: StartConfig, ti
 }
 
 /** Until the socket of a first process came, so that a swap at once after it finds it; bounded, as it may never come. */
-async function isHeld(child: Child, sockets: HeldSockets, port: number): Promise<void> {
+async function isHeld(child: AppProcess, sockets: HeldSockets, port: number): Promise<void> {
   const startedAt = performance.now()
   const isComing = () => {
     const { attached, listening, unheld } = child.link.facts()
@@ -165,7 +174,7 @@ async function isHeld(child: Child, sockets: HeldSockets, port: number): Promise
 }
 
 /** Accepts from now on. */
-async function go(child: Child, config: StartConfig, signal: AbortSignal): Promise<void> {
+async function go(child: AppProcess, config: StartConfig, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
   child.link.order({ do: 'go' })
   const until = performance.now() + config.startTimeoutMs
@@ -178,7 +187,7 @@ async function go(child: Child, config: StartConfig, signal: AbortSignal): Promi
   }
 }
 
-async function ended(child: Child, isHolding: boolean): Promise<Error> {
+async function ended(child: AppProcess, isHolding: boolean): Promise<Error> {
   const how = await child.exited
   await child.fellSilent
   const { attached, unheld } = child.link.facts()
@@ -191,7 +200,7 @@ async function ended(child: Child, isHolding: boolean): Promise<Error> {
   return refusal('unhealthy', 'exited', `the app ended while it started (${how}); its last lines are in the log`)
 }
 
-function notReady(child: Child, { port, readyPath, waitsForReady, startTimeoutMs }: StartConfig): ReasonError {
+function notReady(child: AppProcess, { port, readyPath, waitsForReady, startTimeoutMs }: StartConfig): ReasonError {
   const ports = child.link.facts().listening.map((one) => one.port)
   const elsewhere =
     ports.length > 0 && !ports.includes(port)

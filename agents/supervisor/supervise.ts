@@ -5,6 +5,7 @@ import type { Activation } from '@aether/contract/activation'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import { metrics } from '@aether/contract/metric-names'
 import { type ReasonError, reasons, refusal, toReasonError } from '@aether/contract/reasons'
+import type { SwapTimes } from '@aether/contract/supervisor-state'
 import type { Readiness } from '@aether/runtime/health'
 import type { Log } from '@aether/runtime/log'
 import { createCounter, createHistogram, type Registry } from '@aether/runtime/metrics'
@@ -25,6 +26,7 @@ import { createRetirees } from './retirees.ts'
 import { createSpare } from './spare.ts'
 import { createStarter } from './start.ts'
 import type { Swapped } from './strategy.ts'
+import { sayFirstAnswer, swapTimes } from './swap-times.ts'
 import type { VerdictFile } from './verdict-file.ts'
 
 export interface Supervision extends Part {
@@ -129,7 +131,8 @@ export function createSupervision(
       const { strategy, ...swapped } = await replace(activation, signal)
       adopt(swapped)
       measure(strategy, 'ok')
-      await serves(activation)
+      await serves(activation, swapTimes(swapped.child, began))
+      void sayFirstAnswer(swapped.child, began, verdict)
     } catch (error) {
       if (signal.aborted) {
         kept = child?.activation
@@ -150,7 +153,7 @@ export function createSupervision(
   async function decided(activation: Activation): Promise<boolean> {
     const { lastGood } = verdict.state()
     if (child?.isAlive() && child.activation.digest === activation.digest && !activation.repaired) {
-      await serves(activation)
+      await serves(activation, null)
       return true
     }
     if (child !== undefined || activation.id !== leftAt || lastGood === null) return false
@@ -165,13 +168,17 @@ export function createSupervision(
     return true
   }
 
-  async function serves(activation: Activation): Promise<void> {
+  async function serves(activation: Activation, times: SwapTimes | null): Promise<void> {
     const { digest } = activation
     gate.open()
     const { lastGood, refused } = verdict.state()
     probation.begin(lastGood, digest)
-    await verdict.publish({ ...nowServes(activation, refused), inUse: inUse() })
-    log.info({ activation: activation.id, digest, pid: child?.pid }, `release ${hexOf(digest).slice(0, 12)} serves`)
+    await verdict.publish({ ...nowServes(activation, refused, times), inUse: inUse() })
+    const { compileCache } = child?.link.facts() ?? {}
+    log.info(
+      { activation: activation.id, digest, pid: child?.pid, compileCache },
+      `release ${hexOf(digest).slice(0, 12)} serves`,
+    )
   }
 
   async function refuse(activation: Activation, error: ReasonError): Promise<void> {

@@ -30,6 +30,7 @@ export async function openVerdictFile(runDir: string, log: Log): Promise<Verdict
     lastGood: null,
     refused: [],
     inUse: [],
+    swap: null,
     ...(await readLast(path, log)),
     instance: randomUUID(),
     since: new Date().toISOString(),

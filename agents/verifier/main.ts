@@ -35,11 +35,16 @@ async function main(): Promise<number> {
   return exitCodes.ok
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
+function fail(error: unknown): number {
   const message = error instanceof Error ? error.message : String(error)
   const invalid = error instanceof ReasonError && error.reason === 'signature'
   process.stderr.write(`ed25519-verify: ${message}\n${invalid || error instanceof ReasonError ? '' : usage}`)
-  process.exitCode = invalid ? exitCodes.failed : exitCodes.usage
+  return invalid ? exitCodes.failed : exitCodes.usage
 }
+
+process.exitCode = exitCodes.failed // until it says otherwise
+void main()
+  .catch(fail)
+  .then((code) => {
+    process.exitCode = code
+  })

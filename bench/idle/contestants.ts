@@ -38,7 +38,6 @@ export async function startFetcher(mode: Mode, world: World): Promise<{ running:
     AETHER_FETCH_MODE: mode,
     AETHER_MIN_REFRESH_INTERVAL_MS: '0',
     AETHER_RUN_DIR: home,
-    AETHER_HEALTH_HOST: '127.0.0.1',
     AETHER_HEALTH_PORT: '0',
     AETHER_POD_NAME: 'pod',
     AETHER_POD_NAMESPACE: 'bench',

@@ -6,12 +6,15 @@ import { isObject } from '@aether/contract/json'
 import { bundleApp, copyAppWithPackages } from '../app-folder.ts'
 import { root } from '../processes.ts'
 import type { Certificate } from './certificate.ts'
+import { addCompileCache } from './compile-cache.ts'
 
 export interface App {
   readonly name: string
   readonly isTls: boolean
   /** The variables that it takes its ports from. */
   readonly ports: readonly string[]
+  /** It has a compile cache, which is used only where the supervisor may not write the release. */
+  readonly isCached: boolean
   /** Makes its folder. */
   make(folder: string): Promise<void>
 }
@@ -21,6 +24,7 @@ const copied = (name: string, ports: readonly string[] = ['PORT']): App => ({
   name,
   isTls: name === 'https',
   ports,
+  isCached: false,
   make: (folder) => cp(source(name), folder, { recursive: true }),
 })
 const withPackages = (name: string): App => ({
@@ -31,6 +35,15 @@ const bundled: App = {
   ...copied('fastify-bundled'),
   make: (folder) => bundleApp(source('fastify'), folder),
 }
+const cached = (app: App): App => ({
+  ...app,
+  name: `${app.name}-cached`,
+  isCached: true,
+  async make(folder) {
+    await app.make(folder)
+    await addCompileCache(folder)
+  },
+})
 
 const apps: readonly App[] = [
   copied('plain'),
@@ -39,6 +52,8 @@ const apps: readonly App[] = [
   copied('https'),
   copied('ports', ['PORT', 'ADMIN_PORT']),
   bundled,
+  cached(withPackages('fastify')),
+  cached(bundled),
 ]
 const usual = ['plain', 'express', 'fastify', 'https', 'ports']
 

@@ -1,5 +1,5 @@
 // An app brought from release to release under a strict load: ours, the app alone, and what people use today, in turns.
-import { mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createSigningPair } from '@aether/artifact/sign'
 import type { BenchOptions } from '../bench.ts'
@@ -19,9 +19,14 @@ const neededMegabytes = 600
 
 export async function benchSwap({ say, isJson, swap }: BenchOptions): Promise<void> {
   const apps = chooseApps(swap.apps)
+  if (apps.some(({ isCached }) => isCached) && process.getuid?.() !== 0)
+    throw new Error(
+      'an app with a compile cache needs root: the supervisor is to be another user than who has the release',
+    )
   // Each process that is started has one, for the case that this one is interrupted.
   process.setMaxListeners(100)
   const { path: folder, description } = makeWorkFolder(swap.folder, neededMegabytes)
+  await chmod(folder, 0o755)
   const served = join(folder, 'served')
   await mkdir(served)
   const keys = createSigningPair()

@@ -19,15 +19,19 @@ const idleChanges = 10
 const pairs = 15
 const starts = 7
 
+type Turns = Map<Contestant, { readonly full: Session[]; readonly idle: Session[] }>
+type Pairs = Map<Contestant, readonly Pair[]>
+
 export async function measureApp(app: App, world: World): Promise<readonly Measured[]> {
   const home = join(world.folder, app.name)
   await mkdir(home)
   const contestants = await startContestants(app, home, world)
   try {
-    const sessions = await takeTurns(app, contestants, world)
-    const pairsOf = await takePairs(app, contestants, world)
+    const isAll = world.swap.starts === undefined
+    const sessions: Turns = isAll ? await takeTurns(app, contestants, world) : new Map()
+    const pairsOf: Pairs = isAll ? await takePairs(app, contestants, world) : new Map()
     const memoryOf = new Map<Contestant, readonly Memory[]>()
-    for (const one of contestants) memoryOf.set(one, await measureMemory(one, world))
+    if (isAll) for (const one of contestants) memoryOf.set(one, await measureMemory(one, world))
     const startsOf = await measureStarts(app, contestants, home, world)
     const measured: Measured[] = []
     for (const contestant of contestants)
@@ -40,7 +44,7 @@ export async function measureApp(app: App, world: World): Promise<readonly Measu
         pairs: pairsOf.get(contestant) ?? [],
         memory: memoryOf.get(contestant) ?? [],
         starts: startsOf.get(contestant) ?? [],
-        kills: contestant.restarts ? await kill(app, contestant, world) : [],
+        kills: isAll && contestant.restarts ? await kill(app, contestant, world) : [],
       })
     return measured
   } finally {
@@ -50,8 +54,8 @@ export async function measureApp(app: App, world: World): Promise<readonly Measu
 }
 
 /** A part of the changes of each in turn, so that whatever the machine does meets all of them. */
-async function takeTurns(app: App, contestants: readonly Contestant[], { client, swap, say }: World) {
-  const all = new Map<Contestant, { readonly full: Session[]; readonly idle: Session[] }>()
+async function takeTurns(app: App, contestants: readonly Contestant[], { client, swap, say }: World): Promise<Turns> {
+  const all: Turns = new Map()
   for (let round = 0; round < rounds; round++) {
     for (const one of contestants.filter(({ change }) => change !== undefined)) {
       const swaps = one.isOurs ? swap.swaps : Math.min(swap.swaps, swap.theirs)
@@ -80,8 +84,8 @@ function show(session: Session | undefined): string {
 }
 
 /** Of each of ours, where the app alone takes part. */
-async function takePairs(app: App, contestants: readonly Contestant[], { client, say }: World) {
-  const all = new Map<Contestant, readonly Pair[]>()
+async function takePairs(app: App, contestants: readonly Contestant[], { client, say }: World): Promise<Pairs> {
+  const all: Pairs = new Map()
   const direct = contestants.find(({ change }) => change === undefined)
   if (direct === undefined) return all
   for (const one of contestants.filter(({ isOurs }) => isOurs)) {
@@ -110,7 +114,7 @@ async function measureStarts(
 ) {
   const place = await placeApp(app, join(home, 'bare'), world)
   const all = new Map<Contestant, number[]>()
-  for (let at = 0; at < starts; at++) {
+  for (let at = 0; at < (world.swap.starts ?? starts); at++) {
     for (const one of contestants.filter(({ isOurs, change }) => isOurs || change === undefined)) {
       const ms = one.isOurs ? await measureOwnStart(client, one) : await measureBareStart(client, place)
       all.set(one, [...(all.get(one) ?? []), ms])

@@ -1,6 +1,6 @@
 // Ours, as in a pod: the real fetcher in mode file and the real supervisor over one workspace, and the kubelet's probe.
 // The fetcher is asked for a release it has already (after the first time), so that a change is a flip and no download.
-import { mkdir, readFile } from 'node:fs/promises'
+import { chown, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseActivation } from '@aether/contract/activation'
@@ -18,6 +18,8 @@ import { patienceMs } from './session.ts'
 
 /** periodSeconds of the readiness probe in k8s/base. */
 const probeMs = 1000
+/** In a pod the release is mounted read-only; here it is another user's. */
+const nobody = 65_534
 
 /** Resolves when the first release serves. `settings` are the supervisor's beside those of its place. */
 export async function startPod(
@@ -32,6 +34,8 @@ export async function startPod(
   const run = join(folder, 'run')
   await mkdir(layout.workspace, { recursive: true })
   await mkdir(run)
+  const user = place.app.isCached ? nobody : undefined
+  if (user !== undefined) await chown(run, user, user)
   const [fetcherPort, supervisorPort] = [await freePort(), await freePort()]
   const health = { AETHER_RUN_DIR: run, AETHER_HEALTH_HOST: '127.0.0.1' }
   await annotate(versions[0])
@@ -54,13 +58,14 @@ export async function startPod(
     }
   }
   const startSupervisor = () => {
-    const started = start(agentFile('supervisor'), [], {
+    const supervisorEnv = {
       ...settings,
       ...env,
       ...health,
       AETHER_WORKSPACE_DIR: layout.workspace,
       AETHER_HEALTH_PORT: String(supervisorPort),
-    })
+    }
+    const started = start(agentFile('supervisor'), [], supervisorEnv, user)
     // Ahead of the supervisor's own end, after which nobody knows whose the app was.
     process.off('exit', kill)
     process.prependOnceListener('exit', kill)
@@ -78,6 +83,9 @@ export async function startPod(
   }
   try {
     await served(0)
+    const serves = await supervisor.line(/"release \w+ serves"/)
+    if (place.app.isCached && !serves.includes('"compileCache":"used"'))
+      throw new Error(`${name} does not use its compile cache: ${serves}`)
   } catch (error) {
     await stop()
     throw error

@@ -38,7 +38,8 @@ function compare(own: Measured, peer: Measured): readonly BenchRow[] {
   const rows: BenchRow[] = []
   if (peer.full.length === 0) {
     rows.push(...compareWindows(own.pairs, names))
-    rows.push(lessIsBetter({ ...names, measure: 'rss', ours: rss(own), theirs: rss(peer), unit: 'MB' }))
+    if (own.memory.length > 0 && peer.memory.length > 0)
+      rows.push(lessIsBetter({ ...names, measure: 'rss', ours: rss(own), theirs: rss(peer), unit: 'MB' }))
     const start = { measure: 'start', unit: 'ms', ours: median(own.starts), theirs: median(peer.starts) }
     if (own.starts.length > 0 && peer.starts.length > 0) rows.push(lessIsBetter({ ...names, ...start }))
     return rows

@@ -13,18 +13,15 @@ export function formatTables(all: readonly Measured[]): readonly string[] {
   const killed = all.filter(({ kills }) => kills.length > 0)
   const started = all.filter((one) => one.isOurs && one.starts.length > 0)
   return [
-    'under load',
-    ...formatRows(changed.map(loadRow)),
+    ...(changed.length > 0 ? ['under load', ...formatRows(changed.map(loadRow))] : []),
     ...changed.flatMap(failureLines),
     ...(paired.length > 0 ? ['beside the app alone, no changes', ...formatRows(paired.map(pairRow))] : []),
-    'idle: a fresh connection every 5 ms',
-    ...formatRows(changed.map(idleRow)),
+    ...(changed.length > 0 ? ['idle: a fresh connection every 5 ms', ...formatRows(changed.map(idleRow))] : []),
     ...(killed.length > 0 ? ['killed by SIGKILL under load', ...formatRows(killed.map(killRow))] : []),
     ...(started.length > 0
       ? ['release on disk -> first answer, idle', ...formatRows(started.map((one) => startRow(one, all)))]
       : []),
-    'memory, MB',
-    ...formatRows(all.flatMap(memoryRows)),
+    ...(changed.length > 0 ? ['memory, MB', ...formatRows(all.flatMap(memoryRows))] : []),
   ]
 }
 
@@ -111,7 +108,10 @@ function startRow({ app, contestant, starts }: Measured, all: readonly Measured[
   return {
     app,
     contestant,
+    starts: starts.length,
+    min_ms: Math.min(...starts).toFixed(),
     p50_ms: median(starts).toFixed(),
+    bare_min_ms: bare.length === 0 ? '' : Math.min(...bare).toFixed(),
     bare_p50_ms: bare.length === 0 ? '' : median(bare).toFixed(),
     ratio: bare.length === 0 ? '' : (median(starts) / median(bare)).toFixed(2),
   }

@@ -1,6 +1,8 @@
 // What the scenarios are told from outside. Nothing else here reads the environment.
 export interface E2eConfig {
   readonly agentImage: string
+  /** The sidecar's, where it is another. */
+  readonly fetchImage: string
   readonly nodejsImage: string
   readonly controlImage: string
   readonly postgresImage: string
@@ -21,8 +23,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): E2eConfig {
   if (!env.KUBECONFIG)
     throw new Error('KUBECONFIG is not set: the scenarios need a cluster; name the file that says how to reach it')
   const { AETHER_E2E_APISERVER_STOP: stop, AETHER_E2E_APISERVER_START: start } = env
+  const agentImage = env.AETHER_AGENT_IMAGE || 'aether.local/aether-agent:dev'
   return Object.freeze({
-    agentImage: env.AETHER_AGENT_IMAGE || 'aether.local/aether-agent:dev',
+    agentImage,
+    fetchImage: env.AETHER_FETCH_IMAGE || agentImage,
     nodejsImage: env.AETHER_NODEJS_IMAGE || 'aether.local/aether-nodejs:dev',
     controlImage: env.AETHER_CONTROL_IMAGE || 'aether.local/aether-control:dev',
     postgresImage: env.AETHER_POSTGRES_IMAGE || 'aether.local/aether-postgres:dev',

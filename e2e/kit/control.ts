@@ -100,6 +100,7 @@ async function writeKustomization(
   ]
   const variables = {
     AETHER_AGENT_IMAGE: config.agentImage,
+    AETHER_FETCH_IMAGE: config.fetchImage,
     AETHER_NODEJS_IMAGE: config.nodejsImage,
     ...env,
   }

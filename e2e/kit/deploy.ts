@@ -26,7 +26,7 @@ export interface DeployOptions {
 }
 
 export async function deployHello(scenario: Scenario, options: DeployOptions): Promise<void> {
-  const { agentImage, nodejsImage } = scenario.config
+  const { agentImage, fetchImage, nodejsImage } = scenario.config
   const source = join(manifests, folders[options.mode])
   const fetcherEnv = options.mode === 'poll' ? { AETHER_FETCH_MODE: 'poll', ...options.fetcherEnv } : options.fetcherEnv
   await applyPatched(scenario, source, {
@@ -37,7 +37,7 @@ export async function deployHello(scenario: Scenario, options: DeployOptions): P
         // Both and in order: kustomize puts what a patch names in front.
         initContainers: [
           { name: 'init-fetch', image: agentImage },
-          { name: 'fetcher', image: agentImage, env: variables(fetcherEnv) },
+          { name: 'fetcher', image: fetchImage, env: variables(fetcherEnv) },
         ],
         containers: [
           {

@@ -1,0 +1,39 @@
+// V8's compile cache is code that runs in place of the source it was made from. So one is used only where it came inside the
+// signed artifact and cannot be written by the app; every other is kept from the app (docs/adr/0013-compile-cache.md).
+import { constants } from 'node:fs'
+import { access, lstat, readdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { compileCachePath } from '@aether/contract/layout'
+
+/** Where Node would be told of another one. */
+const names = ['NODE_COMPILE_CACHE', 'NODE_COMPILE_CACHE_PORTABLE', 'NODE_COMPILE_CACHE_READONLY'] as const
+
+/** An environment in which neither a variable nor the app's own `module.enableCompileCache()` turns one on. */
+export function withoutCompileCache(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...env, ...Object.fromEntries(names.map((name) => [name, undefined])), NODE_DISABLE_COMPILE_CACHE: '1' }
+}
+
+/** The folder of the release's cache; undefined where it has none, or one that this user, who is the app too, may write. */
+export async function findCompileCache(release: string): Promise<string | undefined> {
+  // Whoever runs the pod wants none.
+  if (process.env.NODE_DISABLE_COMPILE_CACHE !== undefined) return undefined
+  const folder = join(release, compileCachePath)
+  const versions = await readdir(folder).catch(() => [])
+  if (versions.length === 0) return undefined
+  for (const path of [release, dirname(folder), folder, ...versions.map((name) => join(folder, name))])
+    if (!(await isOutOfReach(path))) return undefined
+  return folder
+}
+
+/** A folder on a read-only mount, or one of somebody else that this user may not write. Its owner could change its mode. */
+async function isOutOfReach(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined)
+  if (found?.isDirectory() !== true) return false
+  return access(path, constants.W_OK).then(
+    () => false,
+    (error: unknown) => {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      return code === 'EROFS' || (code === 'EACCES' && found.uid !== process.geteuid?.())
+    },
+  )
+}
