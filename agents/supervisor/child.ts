@@ -7,7 +7,7 @@ import type { Activation } from '@aether/contract/activation'
 import { hexOf } from '@aether/contract/digest'
 import { isObject } from '@aether/contract/json'
 import { refusal } from '@aether/contract/reasons'
-import { type HeldSockets, parseSocketKey } from './held-sockets.ts'
+import { type HeldSockets, parseSocketKey, type SocketKey } from './held-sockets.ts'
 import { type LastWords, passOn } from './last-words.ts'
 import { createLink, type Link } from './link.ts'
 import { prefixLines } from './prefix.ts'
@@ -81,8 +81,16 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
     if (message === 'ready') isReady = true
     if (!isObject(message) || message.aether !== 'socket') return
     const key = parseSocketKey(message)
-    if (key !== undefined) sockets.take(key, handle)
+    if (key === undefined) return
+    sockets.take(key, handle)
+    giveCopy(key)
   })
+  // For a listen() of the same process later: a port that is held here cannot be bound anew.
+  const giveCopy = (key: SocketKey) => {
+    const held = sockets.handleOf(key)
+    // The message is one that Node keeps from the app; where it cannot be sent, the process has ended.
+    if (held !== undefined && child.connected) child.send({ cmd: 'NODE_AETHER_SOCKET', ...key }, held, () => undefined)
+  }
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
     child.on('error', (cause) => {
@@ -102,7 +110,7 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
     pid,
     exited,
     isAlive: () => alive,
-    link: createLink(control),
+    link: createLink(control, giveCopy),
     lastWords: passOn(stderr, isPrefixed ? prefixed('stderr') : process.stderr),
     fellSilent: exited.then(() => Promise.race([closed, sleep(silenceMs)])),
     saidReady: () => isReady,

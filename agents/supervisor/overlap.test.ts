@@ -2,43 +2,10 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { eventually, freePort } from '@aether/runtime/test-process'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { startLoad } from './test-client.ts'
 import { appAnswering, certificate, createWorkspace } from './test-kit.ts'
-
-const swaps = 12
-const letters = ['a', 'b', 'c', 'd', 'e', 'f']
-
-/** Moves through the releases under load; answers the client. */
-async function swapUnderLoad(
-  t: Test,
-  world: Awaited<ReturnType<typeof createWorkspace>>,
-  url: string,
-  app: (version: string) => string,
-  manifest?: object,
-  files?: Readonly<Record<string, string>>,
-) {
-  const digests = letters.map((letter) => world.release(letter, app(letter), manifest, files))
-  const activate = async (at: number) => {
-    const digest = digests[at % digests.length]
-    if (digest === undefined) throw new Error('no release')
-    await world.verdict(world.activate(digest), 'ok')
-  }
-  await activate(0)
-  const load = startLoad(url)
-  await eventually('the first answers', () => load.answered() > 50)
-  for (let i = 1; i <= swaps; i++) {
-    await activate(i)
-    const before = load.answered()
-    await eventually('more answers', () => load.answered() > before + 20)
-  }
-  await load.stop()
-  t.strictSame(load.failures(), [])
-  t.ok(load.answered() > 500, `${load.answered()} answered`)
-  t.equal(load.versions().length, letters.length, 'every release answered')
-  t.match(await world.metrics(), `aether_swap_seconds_count{strategy="overlap",outcome="ok"} ${swaps + 1}`)
-  t.notMatch(await world.metrics(), 'strategy="recreate"')
-}
+import { swaps, swapUnderLoad } from './test-swaps.ts'
 
 await test('ten swaps and more fail no request of a plain app of ES modules', async (t) => {
   const world = await createWorkspace(t)
