@@ -43,7 +43,12 @@ export function createHeldSockets(): HeldSockets {
   return {
     take(key, handle) {
       if (!isHandle(handle)) return
-      if (held.length >= mostHeld || held.some((one) => isSame(one.key, key))) handle.close()
+      const same = held.find((one) => isSame(one.key, key))
+      // A path that was bound anew had been removed: nobody comes to the socket before any more.
+      if (same !== undefined && key.path !== '') {
+        same.handle.close()
+        held = held.map((one) => (one === same ? { key, handle } : one))
+      } else if (held.length >= mostHeld || same !== undefined) handle.close()
       else held = [...held, { key, handle }]
     },
     handleOf: (key) => held.find((one) => isSame(one.key, key))?.handle,

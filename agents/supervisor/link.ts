@@ -78,7 +78,8 @@ export function createLink(pipe: Duplex, onAgain: (key: SocketKey) => void = () 
     else if (said.say === 'spare') facts = { ...facts, isSpare: true }
     else if (said.say === 'went') facts = { ...facts, went: true }
     else if (said.say === 'drained') facts = { ...facts, drained: true }
-    else if (said.say === 'draining' && typeof said.inFlight === 'number') facts = { ...facts, inFlight: facts.inFlight + said.inFlight }
+    else if (said.say === 'draining' && typeof said.inFlight === 'number')
+      facts = { ...facts, inFlight: facts.inFlight + said.inFlight }
     else if (said.say === 'unheld' && typeof said.why === 'string')
       facts = {
         ...facts,

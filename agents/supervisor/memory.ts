@@ -1,6 +1,6 @@
 // Whether the container has room for a second process like the one that runs. With memory.oom.group (Kubernetes 1.28+ on
 // cgroup v2) one process out of memory takes the whole container along, so this is looked at before and not found out.
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 interface Memory {
@@ -16,7 +16,7 @@ const reserveBytes = 16 * 1024 * 1024
 export async function roomForAnother(pid: number, cgroupDir: string): Promise<string | undefined> {
   const memory = (await readV2(cgroupDir)) ?? (await readV1(cgroupDir))
   if (memory === undefined) return undefined
-  const needed = (await ownBytes(pid)) + reserveBytes
+  const needed = (await groupBytes(pid)) + reserveBytes
   const free = memory.limit - memory.used
   if (free >= needed) return undefined
   return `two processes need more memory than the container may have: ${mebibytes(free)} are free of ${mebibytes(memory.limit)}, a second process needs about ${mebibytes(needed)}; raise the limit`
@@ -49,6 +49,20 @@ async function readV1(folder: string): Promise<Memory | undefined> {
 export async function ownBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0)
+}
+
+/** With the workers that it forked, which the next one forks too. */
+async function groupBytes(leader: number): Promise<number> {
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number)
+  const bytes = await Promise.all(
+    pids.map(async (pid) => {
+      const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+      // The third field behind the name, which is in brackets and may have any character in it (proc_pid_stat(5)).
+      const group = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2])
+      return group === leader ? ownBytes(pid) : 0
+    }),
+  )
+  return bytes.reduce((sum, one) => sum + one, 0)
 }
 
 /** Undefined where it is not there or says `max`. */

@@ -33,7 +33,10 @@ process.on('SIGTERM', () => server.close((error) => {
   process.exit(0)
 }))
 `
-  await swapUnderLoad(t, world, `http://127.0.0.1:${world.port}/`, app, {})
+  await swapUnderLoad(t, world, `http://127.0.0.1:${world.port}/`, (version) => ({
+    server: app(version),
+    manifest: {},
+  }))
   await eventually('the ends of all before', () => world.notes().length === swaps)
   t.same(new Set(world.notes()), new Set(['closed undefined']), 'its own close found the server open')
 })
@@ -87,16 +90,10 @@ await test('nor of an app on an older Node of its own, started by a script', asy
   const world = await createWorkspace(t, { AETHER_APP_CMD: './start.sh', AETHER_READY_PATH: '/' })
   world.start()
   const app = (name: string) => appAnswering(name).replace('pid: process.pid', 'node: process.version')
-  await swapUnderLoad(
-    t,
-    world,
-    `http://127.0.0.1:${world.port}/`,
-    app,
-    { type: 'module' },
-    {
-      'start.sh': `#!/bin/sh\nexec ${other} server.js\n`,
-    },
-  )
+  await swapUnderLoad(t, world, `http://127.0.0.1:${world.port}/`, (name) => ({
+    server: app(name),
+    files: { 'start.sh': `#!/bin/sh\nexec ${other} server.js\n` },
+  }))
   t.match(await world.ask(), { node: version })
 })
 

@@ -76,7 +76,9 @@ await test('what comes through the pipe is believed only in its shape, and never
   }
   await say('{"say":"hel')
   t.notOk(link.facts().attached)
-  await say('lo"}\nnot json\n[]\n{"say":"listening","port":"8080","path":"","host":"","ipv6Only":false,"kind":"http"}\n')
+  await say(
+    'lo"}\nnot json\n[]\n{"say":"listening","port":"8080","path":"","host":"","ipv6Only":false,"kind":"http"}\n',
+  )
   t.match(link.facts(), { attached: true, listening: [] })
   const listening = { say: 'listening', port: 8080, path: '', host: '', ipv6Only: false, kind: 'http', door: 4000 }
   await say(`${JSON.stringify(listening)}\n${JSON.stringify({ ...listening, kind: 'gopher' })}\n`)
@@ -121,8 +123,7 @@ await test('what is handed over is held once, whatever it is', (t) => {
   t.strictSame([sockets.list().length, sockets.has(80), sockets.has(1001)], [1, true, false])
   t.equal(closed, 1 + 37 + 63)
   const wrongKeys = [null, 'x', { ...key, port: '80' }, { ...key, path: 'x'.repeat(5000) }, { port: 80, host: '' }]
-  for (const wrong of wrongKeys)
-    t.equal(parseSocketKey(wrong), undefined)
+  for (const wrong of wrongKeys) t.equal(parseSocketKey(wrong), undefined)
   sockets.drop(() => false)
   const path = join(t.testdir({ 'app.sock': '' }), 'app.sock')
   sockets.take({ ...key, port: 0, path }, handle(9))

@@ -9,16 +9,19 @@ type World = Awaited<ReturnType<typeof createWorkspace>>
 export const swaps = 12
 const letters = ['a', 'b', 'c', 'd', 'e', 'f']
 
+export interface Source {
+  readonly server: string
+  readonly manifest?: object
+  readonly files?: Readonly<Record<string, string>>
+}
+
 /** Moves through the releases under load; answers the client. */
-export async function swapUnderLoad(
-  t: Test,
-  world: World,
-  url: string,
-  app: (version: string) => string,
-  manifest?: object,
-  files?: Readonly<Record<string, string>>,
-) {
-  const digests = letters.map((letter) => world.release(letter, app(letter), manifest, files))
+export async function swapUnderLoad(t: Test, world: World, url: string, app: (version: string) => string | Source) {
+  const digests = letters.map((letter) => {
+    const source = app(letter)
+    if (typeof source === 'string') return world.release(letter, source)
+    return world.release(letter, source.server, source.manifest, source.files)
+  })
   const activate = async (at: number) => {
     const digest = digests[at % digests.length]
     if (digest === undefined) throw new Error('no release')

@@ -2,7 +2,7 @@
 // holds each of them too, so that none is gone when it is closed here.
 'use strict'
 
-const { closeSync } = require('node:fs')
+const { closeSync, existsSync } = require('node:fs')
 const net = require('node:net')
 const { isFor, isSameSocket } = require('./asked.cjs')
 const { handleOf } = require('./handle.cjs')
@@ -28,9 +28,10 @@ exports.createHeld = (given, family) => {
   return {
     isHeld: (asked) => entries.some((one) => isFor(one, asked)),
     isOnPort: (port) => port !== 0 && entries.some((one) => !one.isTaken && !one.isKept && one.port === port),
-    /** To be listened on; undefined where there is none, or it is listened on already: net then says EADDRINUSE. */
+    /** To be listened on; undefined where there is none, its path is gone, or it is listened on: net then says EADDRINUSE. */
     find(asked) {
       if ([...open.values()].some((key) => isFor(key, asked))) return undefined
+      if (asked.path !== '' && !asked.path.startsWith('\0') && !existsSync(asked.path)) return undefined
       return entries.find((one) => !one.isTaken && isFor(one, asked) && claim(one, asked))
     },
     claim,
@@ -42,12 +43,16 @@ exports.createHeld = (given, family) => {
     },
     /** It was taken, and its handle is closed. */
     spent(entry) {
-      entries.splice(entries.indexOf(entry), 1)
+      const at = entries.indexOf(entry)
+      if (at !== -1) entries.splice(at, 1)
     },
     handleOf: handleOfEntry,
     /** One that came through a channel: kept, for another listen() of this process or one that it forks. */
     add(key, handle) {
-      if (entries.some((one) => !one.isTaken && isSameSocket(one, key))) handle.close()
+      const same = entries.find((one) => !one.isTaken && isSameSocket(one, key))
+      // A path that was bound anew had been removed: nobody comes to the socket before any more.
+      if (same !== undefined && key.path !== '') remove(same)
+      if (same !== undefined && key.path === '') handle.close()
       else insert({ ...key, handle, isTaken: false, isKept: true })
     },
     /** A process that was forked listens on it: the next one that is forked for it needs it too. */

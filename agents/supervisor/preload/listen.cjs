@@ -33,10 +33,12 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
     }
     if (cluster.isWorker && !asked.isExclusive) return listenByPrimary(this, asked, args)
     if (family !== undefined && asked.isReused) {
-      const why = 'processes that it forks listen on one port with reusePort: what waits in the queue of one is lost with it'
+      const why =
+        'processes that it forks listen on one port with reusePort: what waits in the queue of one is lost with it'
       control.say({ say: 'unheld', why })
     }
     const entry = held.find(asked)
+    let isLasting = true
     tracker.track(this)
     this.once('listening', () => {
       const handle = handleOf(this)
@@ -53,7 +55,8 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
         if (isTaken) forWorkers.push({ key: keyOf(entry ?? asked), handle, isKnown: false })
         if (isTaken) tracker.handles.add(handle)
         if (entry === undefined && holding) park(handle)
-        if (entry === undefined) prepareToHand(() => (isTaken || handleOf(this) === handle) && handle, keyOf(asked))
+        if (entry === undefined && isLasting)
+          prepareToHand(() => (isTaken || handleOf(this) === handle) && handle, keyOf(asked))
         // Not at once: who only looks whether the port is free closes it in this same turn.
         setImmediate(() => !isTaken && handleOf(this) && report(this, entry ?? asked))
       })
@@ -64,8 +67,12 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
       control.say({ say: 'unheld', why, isConflict: true })
     }
     if (asked.path === '') return listen.apply(this, args)
-    if (!listenThroughFolder(this, asked.path, () => listen.apply(this, args)))
-      control.say({ say: 'unheld', why: `its unix socket ${asked.path} cannot be bound so that it outlives its process` })
+    isLasting = listenThroughFolder(this, asked.path, () => listen.apply(this, args))
+    if (!isLasting)
+      control.say({
+        say: 'unheld',
+        why: `its unix socket ${asked.path} cannot be bound so that it outlives its process`,
+      })
     return this
   }
 
@@ -77,6 +84,7 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
     const { close } = Object.getPrototypeOf(handle)
     // Closed before it accepted anything, as by who only looks whether a port is free: it can be had again.
     handle.close = (...rest) => {
+      asked.unclaim?.()
       if (holding) {
         entry.isTaken = false
         return undefined
@@ -156,7 +164,9 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
 
   /** What a worker of the cluster said: told once, under the name of the socket that this process has for it. */
   function workerListens(said) {
-    const found = forWorkers.find(({ key }) => isFor(key, said)) ?? forWorkers.find(({ key }) => key.port === said.port && key.path === said.path)
+    const found =
+      forWorkers.find(({ key }) => isFor(key, said)) ??
+      forWorkers.find(({ key }) => key.port === said.port && key.path === said.path)
     if (found === undefined || found.isKnown) return
     found.isKnown = true
     const { handle, key } = found

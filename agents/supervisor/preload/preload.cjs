@@ -40,6 +40,8 @@ if (isMainThread && text !== undefined) {
       family.order(order)
     })
   onSocket(process, held.add)
+  // It listens on a unix socket or on nothing: what the app removes it by is to be ours before the app takes it out of fs.
+  if (settings.port === 0) require('./unix.cjs').guardPaths()
   if (settings.isSpare) require('./spare.cjs').installSpare(control)
   control.say({ say: 'hello', node: process.version })
 }

@@ -73,6 +73,12 @@ let isGuarded = false
 exports.keepPath = (path) => {
   if (path.startsWith('\0')) return
   kept.add(path)
+  guardPaths()
+}
+
+exports.guardPaths = guardPaths
+
+function guardPaths() {
   if (isGuarded) return
   isGuarded = true
   const { unlink, rm, unlinkSync, rmSync } = fs
