@@ -45,9 +45,9 @@ for (const [name, readyPath] of Object.entries(kinds))
     )
     const manifest: object = JSON.parse(files['package.json'] ?? '')
     const url = isUnix ? `unix:${socket}` : `http://127.0.0.1:${world.port}/`
-    await swapUnderLoad(t, world, url, (version) => ({
+    const source = (version: string) => ({
       server: files['server.js'] ?? '',
-      manifest: { ...manifest, version },
       files: { ...files, 'package.json': JSON.stringify({ ...manifest, version }) },
-    }))
+    })
+    await swapUnderLoad(t, world, url, source, 6)
   })

@@ -2,6 +2,7 @@
 'use strict'
 
 const { subscribe } = require('node:diagnostics_channel')
+const { handleOf } = require('./handle.cjs')
 const { kindOf } = require('./kind.cjs')
 
 const kAnswer = Symbol('aether.answer')
@@ -11,6 +12,9 @@ const kUpgrade = Symbol('aether.upgrade')
 exports.createTracker = (onForeign) => {
   const servers = new Set()
   const byPrimary = new Set()
+  /** Without TLS: where such a socket has no handle any more, it was sent to another process, and never says so. */
+  const plain = new WeakSet()
+  let pruneAt = 1000
   const handles = new Set()
   const raw = new Set()
   const talking = new Set()
@@ -23,6 +27,11 @@ exports.createTracker = (onForeign) => {
     onAnswer(response)
     if (!servers.has(server)) adopt(server, socket)
   })
+
+  function prune() {
+    for (const socket of raw) if (plain.has(socket) && handleOf(socket) === null) raw.delete(socket)
+    pruneAt = Math.max(1000, 2 * raw.size)
+  }
 
   /** Sent by the process that accepts, or accepted by a server on a port of no name. */
   function adopt(server, socket) {
@@ -45,6 +54,10 @@ exports.createTracker = (onForeign) => {
     talking,
     /** HTTP/2. */
     sessions,
+    hasConnections() {
+      if (raw.size > 0) prune()
+      return raw.size > 0
+    },
     /** Called with each answer that is begun from now on. */
     eachAnswer(handler) {
       onAnswer = handler
@@ -61,8 +74,12 @@ exports.createTracker = (onForeign) => {
       if (servers.has(server)) return
       servers.add(server)
       if (isByPrimary) byPrimary.add(server)
-      server.on('connection', (socket) => keep(raw, socket))
       const kind = kindOf(server)
+      server.on('connection', (socket) => {
+        keep(raw, socket)
+        if (kind === 'http' || kind === 'tcp') plain.add(socket)
+        if (raw.size >= pruneAt) prune()
+      })
       if (kind === 'http') server.on('connection', (socket) => keep(talking, socket))
       if (kind === 'https' || kind === 'h2') server.on('secureConnection', (socket) => keep(talking, socket))
       if (kind === 'h2' || kind === 'h2c') server.on('session', (session) => keep(sessions, session))

@@ -54,7 +54,7 @@ exports.createDrain = (isMember, tracker, held, family, control) => {
     look()
 
     function look() {
-      empty = tracker.raw.size === 0 ? empty + 1 : 0
+      empty = tracker.hasConnections() ? 0 : empty + 1
       if (empty > (isMember ? emptyLooks : 0)) {
         clearInterval(timer)
         isDone = true
