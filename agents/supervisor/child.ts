@@ -11,6 +11,7 @@ import { type HeldSockets, parseSocketKey, type SocketKey } from './held-sockets
 import { type LastWords, passOn } from './last-words.ts'
 import { createLink, type Link } from './link.ts'
 import { prefixLines } from './prefix.ts'
+import { killGroup } from './process-group.ts'
 
 /** A process with the preload in it. */
 export interface AppProcess {
@@ -120,11 +121,11 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
     async stop(graceMs) {
       if (alive) {
         child.kill('SIGTERM')
-        const timer = setTimeout(() => killGroup(pid), graceMs)
+        const timer = setTimeout(() => void killGroup(pid), graceMs)
         await exited
         clearTimeout(timer)
       }
-      killGroup(pid)
+      await killGroup(pid)
       control.destroy()
     },
   }
@@ -160,12 +161,4 @@ function pipesOf(child: ChildProcess): { readonly control: Duplex; readonly stde
   // Both were asked for above; types do not know it.
   if (!(control instanceof Duplex) || !(child.stderr instanceof Readable)) throw new TypeError('a pipe is missing')
   return { control, stderr: child.stderr }
-}
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // ESRCH: nothing of the group is left.
-  }
 }

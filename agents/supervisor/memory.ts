@@ -1,7 +1,8 @@
 // Whether the container has room for a second process like the one that runs. With memory.oom.group (Kubernetes 1.28+ on
 // cgroup v2) one process out of memory takes the whole container along, so this is looked at before and not found out.
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { membersOf } from './process-group.ts'
 
 interface Memory {
   readonly limit: number
@@ -53,15 +54,7 @@ export async function ownBytes(pid: number): Promise<number> {
 
 /** With the workers that it forked, which the next one forks too. */
 async function groupBytes(leader: number): Promise<number> {
-  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number)
-  const bytes = await Promise.all(
-    pids.map(async (pid) => {
-      const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-      // The third field behind the name, which is in brackets and may have any character in it (proc_pid_stat(5)).
-      const group = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2])
-      return group === leader ? ownBytes(pid) : 0
-    }),
-  )
+  const bytes = await Promise.all((await membersOf(leader)).map(ownBytes))
   return bytes.reduce((sum, one) => sum + one, 0)
 }
 

@@ -12,6 +12,7 @@ const mostMembers = 200
 
 exports.installFamily = (settings, held, handUp, listening, control) => {
   const members = new Set()
+  const family = settings.family ?? `${process.pid}/${Date.now()}`
   /** What a process that is forked later has to be told. */
   const told = []
   const spawn = ChildProcess.prototype.spawn
@@ -28,7 +29,7 @@ exports.installFamily = (settings, held, handUp, listening, control) => {
       isHolding: listening.isHolding(),
       asksPath: settings.asksPath,
       isSpare: false,
-      family: settings.family ?? `${process.pid}/${Date.now()}`,
+      family,
       held: sockets.map((one, at) => ({ ...one, fd: controlAt + 1 + at })),
     })
     options.stdio = [...options.stdio, 'pipe', ...sockets.map(({ fd }) => fd)]
@@ -73,8 +74,7 @@ exports.installFamily = (settings, held, handUp, listening, control) => {
       if (entry !== undefined) sendSocket(child, key, held.handleOf(entry))
     })
     onSocket(child, (key, handle) => {
-      held.add(key, handle)
-      handUp(key, handle)
+      if (held.add(key, handle)) handUp(key, handle)
     })
     for (const order of told) link.say(order)
   }

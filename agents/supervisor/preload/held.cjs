@@ -27,7 +27,10 @@ exports.createHeld = (given, family) => {
 
   return {
     isHeld: (asked) => entries.some((one) => isFor(one, asked)),
-    isOnPort: (port) => port !== 0 && entries.some((one) => !one.isTaken && !one.isKept && one.port === port),
+    /** Of another address: what is asked for may be refused by the kernel because of it. */
+    isInTheWay: (asked) =>
+      asked.port !== 0 &&
+      entries.some((one) => !one.isTaken && !one.isKept && one.port === asked.port && !isFor(one, asked)),
     /** To be listened on; undefined where there is none, its path is gone, or it is listened on: net then says EADDRINUSE. */
     find(asked) {
       if ([...open.values()].some((key) => isFor(key, asked))) return undefined
@@ -47,13 +50,17 @@ exports.createHeld = (given, family) => {
       if (at !== -1) entries.splice(at, 1)
     },
     handleOf: handleOfEntry,
-    /** One that came through a channel: kept, for another listen() of this process or one that it forks. */
+    /** One that came through a channel: kept, for another listen() of this process or one that it forks; false where there is one. */
     add(key, handle) {
       const same = entries.find((one) => !one.isTaken && isSameSocket(one, key))
+      if (same !== undefined && key.path === '') {
+        handle.close()
+        return false
+      }
       // A path that was bound anew had been removed: nobody comes to the socket before any more.
-      if (same !== undefined && key.path !== '') remove(same)
-      if (same !== undefined && key.path === '') handle.close()
-      else insert({ ...key, handle, isTaken: false, isKept: true })
+      if (same !== undefined) remove(same)
+      insert({ ...key, handle, isTaken: false, isKept: true })
+      return true
     },
     /** A process that was forked listens on it: the next one that is forked for it needs it too. */
     keep(key) {

@@ -21,6 +21,8 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
   const toHand = []
   /** What the primary of a cluster listens on; its workers listen, and never see the handle. */
   const forWorkers = []
+  /** What each server was asked last: what came before failed, and it never listened. */
+  const latest = new WeakMap()
   let isHanding = false
   let holding = isHolding
   if (holding) control.hold()
@@ -39,10 +41,11 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
     }
     const entry = held.find(asked)
     let isLasting = true
+    latest.set(this, asked)
     tracker.track(this)
     this.once('listening', () => {
       const handle = handleOf(this)
-      if (!handle) return
+      if (!handle || latest.get(this) !== asked) return
       if (entry === undefined) held.claim(keyOf(asked), asked)
       held.opened(keyOf(entry ?? asked), handle)
       beforeClose(handle, () => {
@@ -62,7 +65,7 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
       })
     })
     if (entry !== undefined) return take(this, entry, asked, args)
-    if (held.isOnPort(asked.port)) {
+    if (held.isInTheWay(asked)) {
       const why = `it listens on port ${asked.port} of another address than the release before`
       control.say({ say: 'unheld', why, isConflict: true })
     }
