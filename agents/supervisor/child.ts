@@ -74,6 +74,8 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
   const exited = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => {
       alive = false
+      // Workers that it leaves behind hold its sockets, and would go on answering beside the next one.
+      if (child.pid !== undefined) void killGroup(child.pid)
       resolve(signal ?? `exit code ${code}`)
     })
   })
@@ -88,9 +90,10 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
   })
   // For a listen() of the same process later: a port that is held here cannot be bound anew.
   const giveCopy = (key: SocketKey) => {
-    const held = sockets.handleOf(key)
+    const socket = sockets.handleOf(key)
     // The message is one that Node keeps from the app; where it cannot be sent, the process has ended.
-    if (held !== undefined && child.connected) child.send({ cmd: 'NODE_AETHER_SOCKET', ...key }, held, () => undefined)
+    if (socket !== undefined && child.connected)
+      child.send({ cmd: 'NODE_AETHER_SOCKET', ...key }, socket, () => undefined)
   }
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)

@@ -1,5 +1,5 @@
 // The strategy overlap with apps that are more than one process on one port: unix sockets, clusters, forks.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '@aether/runtime/test-process'
@@ -8,12 +8,15 @@ import { ask, startLoad } from './test-client.ts'
 import { createWorkspace, processesBelow } from './test-kit.ts'
 import { swaps, swapUnderLoad } from './test-swaps.ts'
 
-/** As most do: what is at the path is removed before, and at the end. */
-const onUnixSocket = (version: string) => `import { rmSync, unlinkSync } from 'node:fs'
-import { appendFileSync } from 'node:fs'
+/** As most do: what is at the path is removed before, and at the end. This one looks first whether it is free. */
+const onUnixSocket = (version: string) => `import { once } from 'node:events'
+import { appendFileSync, rmSync, unlinkSync } from 'node:fs'
 import { createServer } from 'node:http'
 const { SOCKET, NOTES } = process.env
 rmSync(SOCKET, { force: true })
+const probe = createServer().listen(SOCKET)
+await once(probe, 'listening')
+await new Promise((resolve) => probe.close(resolve))
 const server = createServer((request, response) => response.end(JSON.stringify({ version: '${version}' })))
 server.listen({ path: SOCKET, readableAll: true, writableAll: true }, () => appendFileSync(NOTES, 'at ' + server.address() + '\\n'))
 process.on('SIGTERM', () => server.close(() => {
@@ -36,7 +39,7 @@ await test('swaps fail no request of an app on a unix socket, whose path is ther
 
 const clustered = (version: string) => `import cluster from 'node:cluster'
 import { createServer } from 'node:http'
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, existsSync } from 'node:fs'
 if (cluster.isPrimary) {
   cluster.fork()
   if (process.env.WORKERS !== '1') cluster.fork()
@@ -46,7 +49,11 @@ if (cluster.isPrimary) {
   if (request.url === '/die') process.exit(1)
   if (request.url === '/slow') {
     appendFileSync(process.env.NOTES, 'slow\\n')
-    setTimeout(() => response.end('slow ${version}'), 800)
+    const timer = setInterval(() => {
+      if (!existsSync(process.env.NOTES + '.go')) return
+      clearInterval(timer)
+      response.end('slow ${version}')
+    }, 20)
   } else response.end(JSON.stringify({ version: '${version}', pid: process.pid }))
 }).listen(process.env.PORT)
 `
@@ -86,6 +93,21 @@ for (const [kind, app] of Object.entries(kinds)) {
     t.match(await world.metrics(), /strategy="overlap",outcome="ok"\} 2/)
   })
 
+  await test(`${kind}: a primary that is killed takes its workers along, and connections wait for the next one`, async (t) => {
+    const world = await createWorkspace(t)
+    const supervisor = world.start()
+    await world.verdict(world.activate(world.release('a', app('one'))), 'ok')
+    const before = processesBelow(world.workspace)
+    const primary = /"pid":(\d+),"msg":"release/.exec(await supervisor.line('serves'))?.[1]
+    process.kill(Number(primary), 'SIGKILL')
+    await eventually('their end', () => processesBelow(world.workspace).every((pid) => !before.includes(pid)))
+    const load = startLoad(`http://127.0.0.1:${world.port}/`)
+    await supervisor.line('serves again')
+    await eventually('answers', () => load.answered() > 20)
+    await load.stop()
+    t.strictSame(load.failures(), [])
+  })
+
   await test(`${kind}: A, B, A and C at once after it, of processes that ignore SIGTERM, fail no request`, async (t) => {
     const world = await createWorkspace(t, { AETHER_READY_PATH: '/' })
     world.start()
@@ -121,6 +143,7 @@ await test('a slow answer of a worker is finished by it, and the primary lives u
   await world.verdict(world.activate(world.release('b', clustered('two'))), 'ok')
   t.match(await world.askFresh(), { version: 'two' })
   t.same(world.notes(), ['slow'])
+  writeFileSync(join(world.root, 'notes.go'), '')
   t.equal(await answer, 'slow one')
   await eventually('its end', () => world.notes().includes('term'))
   t.match(await world.metrics(), /aether_drain_requests_sum 1\n/)

@@ -28,6 +28,7 @@ export type StartConfig = Pick<
 const withoutPortMs = 1000
 const handMs = 1000
 const unheardMs = 250
+const quietMs = 1000
 
 /** The process cannot stand beside another one; `message` says why. */
 export class CannotOverlap extends Error {
@@ -54,6 +55,7 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
     const command = await resolveAppCommand(release, config.appCommand)
     signal.throwIfAborted()
     const isHolding = sockets.hasMain(port)
+    if (isAlone && !isHolding) await isQuiet(port, signal)
     const child = spare.take(command, release, activation) ?? {
       ...(await startProcess({
         file: command.file,
@@ -101,6 +103,16 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
       }
     },
   }
+}
+
+/**
+ * Until nobody answers on the port: the kernel may hold the socket of a process that has ended for some milliseconds more,
+ * and a connection to it must not be taken for the new one's. Who else listens there is the app's to find out.
+ */
+async function isQuiet(port: number, signal: AbortSignal): Promise<void> {
+  const until = performance.now() + quietMs
+  const takes = () => askApp({ port, readyPath: undefined, kind: 'tcp' }, quietMs)
+  while (port !== 0 && performance.now() < until && (await takes())) await sleep(10, undefined, { signal })
 }
 
 function pathOf({ digest }: Activation, config: StartConfig): Promise<string> {

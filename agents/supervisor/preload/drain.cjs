@@ -38,6 +38,8 @@ exports.createDrain = (isMember, tracker, held, family, control) => {
     isDraining = true
     // Until SIGTERM comes: the app's own handler of it is to run.
     control.hold()
+    // A process that was forked is ended by its parent, some by closing the channel alone.
+    if (isMember) process.once('disconnect', control.letGo)
     lame()
     const inFlight = [...tracker.talking].filter((socket) => tracker.answerOf(socket) !== undefined).length
     control.say({ say: 'draining', inFlight, connections: tracker.raw.size })

@@ -23,7 +23,7 @@ exports.installFamily = (settings, held, handUp, listening, control) => {
     if (!isFork(options) || members.size >= mostMembers) return spawn.apply(this, args)
     const controlAt = options.stdio.length
     const sockets = held.forChildren()
-    options.envPairs = environment(options.envPairs, {
+    const envPairs = environment(options.envPairs, {
       controlFd: controlAt,
       port: settings.port,
       isHolding: listening.isHolding(),
@@ -32,8 +32,8 @@ exports.installFamily = (settings, held, handUp, listening, control) => {
       family,
       held: sockets.map((one, at) => ({ ...one, fd: controlAt + 1 + at })),
     })
-    options.stdio = [...options.stdio, 'pipe', ...sockets.map(({ fd }) => fd)]
-    const result = spawn.apply(this, args)
+    const stdio = [...options.stdio, 'pipe', ...sockets.map(({ fd }) => fd)]
+    const result = spawn.call(this, { ...options, envPairs, stdio })
     const pipe = this.stdio?.[controlAt]
     if (pipe) adopt(this, pipe)
     // The app sees what it asked for.
@@ -55,9 +55,11 @@ exports.installFamily = (settings, held, handUp, listening, control) => {
     }
     link.on('listening', (said) => {
       serves()
-      if (said.isOfCluster) return listening.workerListens(said)
-      held.keep(said)
-      pass(said)
+      if (said.isOfCluster) listening.workerListens(said)
+      else {
+        held.keep(said)
+        pass(said)
+      }
     })
     link.on('serves', () => {
       serves()

@@ -4,7 +4,7 @@
 
 const { closeSync, existsSync } = require('node:fs')
 const net = require('node:net')
-const { isFor, isSameSocket } = require('./asked.cjs')
+const { isFor, isSameSocket, keyOf } = require('./asked.cjs')
 const { handleOf } = require('./handle.cjs')
 const { keepPath, letPathGo } = require('./unix.cjs')
 
@@ -70,20 +70,22 @@ exports.createHeld = (given, family) => {
     forChildren: () =>
       entries
         .filter((one) => !one.isTaken && ![...open.values()].some((key) => isFor(key, one)))
-        .map(({ port, path, host, ipv6Only, fd, handle }) => ({
-          port,
-          path,
-          host,
-          ipv6Only,
-          fd: handle === undefined ? fd : handle.fd,
-        })),
+        .map((one) => ({ ...keyOf(one), fd: one.handle === undefined ? one.fd : one.handle.fd })),
     findUntaken: (key) => entries.find((one) => !one.isTaken && isSameSocket(one, key)),
-    /** What nobody took is let go: as long as a descriptor is open here, the port would look as if somebody answered. */
-    forget() {
-      for (const one of entries.filter((entry) => !entry.isTaken && !entry.isKept)) {
+    /**
+     * What nobody took is let go: as long as a descriptor is open here, the port would look as if somebody answered. Answers
+     * what it was; with `keys`, which the parent found, only those: a process that was just forked has not listened yet.
+     */
+    forget(keys) {
+      const isUnused = (one) => !one.isTaken && !one.isKept
+      const unused = entries.filter((one) =>
+        keys === undefined ? isUnused(one) : !one.isTaken && keys.some((key) => isSameSocket(key, one)),
+      )
+      for (const one of unused) {
         remove(one)
         if (one.path !== '') letPathGo(one.path)
       }
+      return unused.map(keyOf)
     },
     /** The same of all that is not listened on just now. */
     close() {

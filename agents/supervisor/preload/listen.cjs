@@ -9,7 +9,7 @@ const net = require('node:net')
 const { isFor, keyOf, readArguments } = require('./asked.cjs')
 const { handleOf } = require('./handle.cjs')
 const { kindOf } = require('./kind.cjs')
-const { beforeListen2, keepPath, listenThroughFolder } = require('./unix.cjs')
+const { beforeListen2, keepPath, listenThroughFolder, removePath } = require('./unix.cjs')
 
 /** A server that is opened later is handed over when it is still there after this. */
 const settledMs = 1000
@@ -50,8 +50,14 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
       held.opened(keyOf(entry ?? asked), handle)
       beforeClose(handle, () => {
         held.closed(handle)
+        tracker.handles.delete(handle)
         asked.unclaim?.()
+        if (entry === undefined && isLasting && !asked.isHanded) removePath(asked.path)
       })
+      if (!isLasting) {
+        const why = `its unix socket ${asked.path} cannot be bound so that it outlives its process`
+        control.say({ say: 'unheld', why })
+      }
       // By then the primary of a cluster has taken the handle out of the server that it made for it.
       process.nextTick(() => {
         const isTaken = handleOf(this) === null && handle.fd >= 0 && entry?.isTaken !== false
@@ -59,7 +65,7 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
         if (isTaken) tracker.handles.add(handle)
         if (entry === undefined && holding) park(handle)
         if (entry === undefined && isLasting)
-          prepareToHand(() => (isTaken || handleOf(this) === handle) && handle, keyOf(asked))
+          prepareToHand(() => (isTaken || handleOf(this) === handle) && handle, asked)
         // Not at once: who only looks whether the port is free closes it in this same turn.
         setImmediate(() => !isTaken && handleOf(this) && report(this, entry ?? asked))
       })
@@ -71,11 +77,6 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
     }
     if (asked.path === '') return listen.apply(this, args)
     isLasting = listenThroughFolder(this, asked.path, () => listen.apply(this, args))
-    if (!isLasting)
-      control.say({
-        say: 'unheld',
-        why: `its unix socket ${asked.path} cannot be bound so that it outlives its process`,
-      })
     return this
   }
 
@@ -144,11 +145,13 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
     if (holding) deferListen(server, handle)
   }
 
-  function prepareToHand(find, key) {
-    if (key.path !== '') keepPath(key.path)
+  function prepareToHand(find, asked) {
     const up = () => {
       const handle = find()
-      if (handle && handle.fd >= 0) handUp(key, handle)
+      if (!handle || handle.fd < 0) return
+      asked.isHanded = true
+      if (asked.path !== '') keepPath(asked.path)
+      handUp(keyOf(asked), handle)
     }
     if (isHanding) setTimeout(up, settledMs).unref()
     else toHand.push(up)
@@ -174,10 +177,11 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
     found.isKnown = true
     const { handle, key } = found
     const listening = { ...said, ...key, isOfCluster: false }
-    if (!holding || !asksPath || !isMain(key)) return control.say(listening)
-    openDoor(listening, (door) => {
-      handleOf(door).onconnection = (...args) => handle.onconnection(...args)
-    })
+    if (holding && asksPath && isMain(key))
+      openDoor(listening, (door) => {
+        handleOf(door).onconnection = (...args) => handle.onconnection(...args)
+      })
+    else control.say(listening)
   }
 
   /** The question whether it is ready comes in by a door of its own, while the shared one is still closed. */

@@ -31,7 +31,6 @@ if (isMainThread && text !== undefined) {
   for (const [name, here] of Object.entries({
     go: listening.go,
     hand: listening.hand,
-    forget: held.forget,
     lame: drain.lame,
     drain: drain.begin,
   }))
@@ -39,6 +38,7 @@ if (isMainThread && text !== undefined) {
       here(order)
       family.order(order)
     })
+  control.on('forget', ({ keys }) => family.order({ do: 'forget', keys: held.forget(keys) }))
   onSocket(process, held.add)
   // It listens on a unix socket or on nothing: what the app removes it by is to be ours before the app takes it out of fs.
   if (settings.port === 0) require('./unix.cjs').guardPaths()

@@ -106,6 +106,16 @@ function guardPaths() {
 
 exports.letPathGo = (path) => kept.delete(path)
 
+/** As libuv does when the process that bound it closes it. */
+exports.removePath = (path) => {
+  if (path === '' || path.startsWith('\0') || kept.has(path)) return
+  try {
+    fs.unlinkSync(path)
+  } catch {
+    // It was removed already.
+  }
+}
+
 function passOver(path, rest) {
   const callback = rest.at(-1)
   if (typeof callback !== 'function' || !isKept(path)) return false

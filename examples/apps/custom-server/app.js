@@ -13,7 +13,10 @@ export function createApp({ port }) {
 
   function ask(path) {
     return new Promise((resolve, reject) => {
-      get({ port, path, agent }, (response) => text(response).then(resolve, reject)).on('error', reject)
+      const asked = get({ port, path, agent }, (response) => {
+        text(response).then(resolve, reject)
+      })
+      asked.on('error', reject)
     })
   }
   function whenPrepared(handler) {

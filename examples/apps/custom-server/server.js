@@ -10,14 +10,12 @@ await app.prepare()
 const handle = app.getRequestHandler()
 const upgrade = app.getUpgradeHandler()
 
-const server = createServer(async (request, response) => {
-  try {
-    await handle(request, response)
-  } catch (error) {
+const server = createServer((request, response) => {
+  handle(request, response).catch((error) => {
     console.error(error)
     response.statusCode = 500
     response.end('internal server error')
-  }
+  })
 })
 server.keepAliveTimeout = 65_000
 server.on('upgrade', upgrade)
