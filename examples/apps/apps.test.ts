@@ -136,7 +136,7 @@ await test('those that listen in another way are reached in it', async (t) => {
     const answer = await ask({ port: shared })
     t.match(answer, new RegExp(`^200 ${name} 1\\.0\\.0 \\d+\n$`))
     t.not(answer, line(name, parent), 'a process that it forked answers')
-    // Not SIGKILL: those that it forked end when their channel does, and one that is followed by another would not.
+    // Those that it forked end when their channel does.
     parent.kill('SIGTERM')
   }
 

@@ -9,6 +9,7 @@ function start() {
   fork(import.meta.filename, ['listen']).on('exit', start)
 }
 
-if (process.argv[2] === 'listen')
+if (process.argv[2] === 'listen') {
+  process.on('disconnect', () => process.exit())
   createServer((request, response) => response.end(`fork ${version} ${process.pid}\n`)).listen(process.env.PORT ?? 8080)
-else start()
+} else start()
