@@ -68,7 +68,7 @@ async function follow(plan: KillPlan): Promise<void> {
       .replace(`${plan.below}/`, '')
       .replace(plan.below, '.')
       .replace(/^\/proc\/self\/fd\/\d+/, 'lock')
-      .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/, '*')
+      .replace(/(?<![0-9a-f])[0-9a-f]{26}(?![0-9a-f])/, '*') // runtime/unique-name.ts
   }
 
   // Which file a descriptor or handle is of: opened for writing, or to be synced.
