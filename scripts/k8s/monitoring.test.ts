@@ -38,8 +38,8 @@ await test('promtool takes the rules, and their unit tests hold', promtool, (t) 
 await test('promtool reads every expression of the dashboard', promtool, (t) => {
   const expressions = shownBy(readDashboard())
   // As recording rules, with values for what Grafana puts in.
-  const rulesOf = expressions.map((expr, panel) => ({
-    record: `panel:${panel}`,
+  const rulesOf = expressions.map((expr, index) => ({
+    record: `panel:${index}`,
     expr: expr.replaceAll('$__rate_interval', '5m').replaceAll(/\$(namespace|app)/g, 'x'),
   }))
   const path = join(t.testdir({}), 'rules.yaml')
