@@ -67,11 +67,15 @@ function unpack(args: readonly string[], to: string): void {
   if (status !== 0) throw new Error(`tar ${args.join(' ')}: ${stderr.toString()}`)
 }
 
-/** Why commands of this architecture cannot be run here; undefined where they can. */
-export const whyNotRun = (architecture: Architecture): string | undefined =>
-  architecture === here || existsSync(qemu[architecture])
-    ? undefined
-    : `${qemu[architecture]} is not there: apt-get install qemu-user-static`
+/** For `test`: skips it where commands of this architecture were not built, or cannot be run here. */
+export function withArchitecture(architecture: Architecture): { readonly skip: string } | Record<string, never> {
+  const why = withImages()
+  if ('skip' in why) return why
+  if (!existsSync(join(folder, `aether-agent.${architecture}.cdx.json`)))
+    return { skip: `dist/images has nothing for ${architecture}: npm run images -- --arch amd64,arm64` }
+  if (architecture === here || existsSync(qemu[architecture])) return {}
+  return { skip: `${qemu[architecture]} is not there: apt-get install qemu-user-static` }
+}
 
 // In mounts of its own, which end with it.
 const withKernel = '/bin/mount --rbind /proc "$0/proc" && /bin/mount --rbind /dev "$0/dev" && exec "$@"'
