@@ -21,9 +21,11 @@ import { ReasonError } from '@aether/contract/reasons'
 import { syncFolder, writeFileAtomic } from '@aether/runtime/atomic-file'
 import { toDiskError } from './disk-error.ts'
 import type { Staged } from './extract.ts'
+import { willHold } from './tree-memory.ts'
 import { mendTree } from './mend.ts'
 import { amendRecord, bootOf, readRecord, recordPath, writeRecord } from './record.ts'
 import { removeTree } from './remove-tree.ts'
+import type { StagedTree } from './tree-staged.ts'
 import { trustRelease } from './trust.ts'
 
 export { recordPath } from './record.ts'
@@ -55,9 +57,10 @@ export async function findRelease(
 }
 
 /** Steps 2 to 4. A folder that has the name already is not trusted; a process may read it all the same, so it is put right where it is. */
-export async function installRelease(staged: Staged, layout: VolumeLayout): Promise<Release> {
-  const { digest, files, bytes } = staged
-  const artifactBytes = staged.held.bytes
+export async function installRelease(staged: Staged | StagedTree, layout: VolumeLayout): Promise<Release> {
+  const { digest, folder } = staged
+  const what = contentOf(staged)
+  const { artifactBytes, bytes } = what
   const path = releasePath(layout, digest)
   try {
     await mkdir(layout.releases, { recursive: true })
@@ -65,23 +68,34 @@ export async function installRelease(staged: Staged, layout: VolumeLayout): Prom
     const found = await lstat(path).catch(() => undefined)
     const isMended = found?.isDirectory() ?? false
     const boot = await bootOf(layout)
-    const record = { digest, artifactBytes, files, bytes, boot, manifest: null, mended: isMended }
+    const record = { digest, ...what, boot, manifest: null, mended: isMended }
     if (isMended) {
-      await mendTree(staged.folder, path, layout.staging) // 3, entry by entry
+      await mendTree(folder, path, layout.staging) // 3, entry by entry
       await writeRecord(layout, record) // 2, last, because the name was there before
     } else {
       if (found !== undefined) await rename(path, join(layout.staging, `${releaseName(digest)}-${randomUUID()}`))
       await writeRecord(layout, record) // 2
-      await rename(staged.folder, path) // 3
+      await rename(folder, path) // 3
     }
     await syncFolder(layout.releases) // 4
+    if (staged.kind === 'tree') willHold(layout, digest, staged.find)
     return { digest, artifactBytes, bytes, isMended, [complete]: true }
   } catch (error) {
     const reason = await toDiskError(error, layout.root)
-    await removeTree(staged.folder)
+    await removeTree(folder)
     await rm(recordPath(layout, digest), { force: true })
     throw reason
   }
+}
+
+function contentOf(staged: Staged | StagedTree) {
+  if (staged.kind === 'archive') {
+    const { files, bytes, held } = staged
+    return { artifactBytes: held.bytes, files, bytes, tree: null }
+  }
+  const { totals, wireBytes: artifactBytes, base, freshBytes } = staged
+  const { entries, files, bytes } = totals
+  return { artifactBytes, files, bytes, tree: { entries, base, freshBytes } }
 }
 
 /** Steps 5 to 8. Answers the new activation; its id is one more than the last. */

@@ -8,7 +8,7 @@ import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { refusal } from '@aether/contract/reasons'
 import { releasePath } from './activate.ts'
 import { listReleases, neededReleases } from './prune.ts'
-import { manifestPath, readRecord, recordPath } from './record.ts'
+import { manifestPath, readRecord, recordPath, treePath } from './record.ts'
 
 /** Room for one release that is being staged. */
 export interface Room {
@@ -100,5 +100,6 @@ function removeNow(layout: VolumeLayout, digest: Digest): void {
   renameSync(releasePath(layout, digest), away)
   rmSync(recordPath(layout, digest), { force: true })
   rmSync(manifestPath(layout, digest), { force: true })
+  rmSync(treePath(layout, digest), { force: true })
   rmSync(away, { recursive: true, force: true })
 }

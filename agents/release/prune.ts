@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { digestOfReleaseName, releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { readActivation, readCurrent, recordPath, releasePath } from './activate.ts'
-import { manifestPath } from './record.ts'
+import { manifestPath, treePath } from './record.ts'
 import { removeTree } from './remove-tree.ts'
 
 /** Removes all but `keep` releases, the oldest first; `inUse` come on top. Answers what it removed. */
@@ -52,5 +52,6 @@ async function removeRelease(layout: VolumeLayout, digest: Digest): Promise<void
   await rename(releasePath(layout, digest), away)
   await rm(recordPath(layout, digest), { force: true })
   await rm(manifestPath(layout, digest), { force: true })
+  await rm(treePath(layout, digest), { force: true })
   await removeTree(away)
 }

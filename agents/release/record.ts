@@ -2,10 +2,19 @@
 import { randomUUID } from 'node:crypto'
 import { readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Digest } from '@aether/contract/digest'
+import { type Digest, parseDigest } from '@aether/contract/digest'
 import { parseFields } from '@aether/contract/json'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { writeFileAtomic } from '@aether/runtime/atomic-file'
+
+export interface TreeRecord {
+  /** Files, links and folders. */
+  readonly entries: number
+  /** The release that it was made from, and whose unchanged files are its own too; null where all were written for it. */
+  readonly base: Digest | null
+  /** Bytes of those files that were written for it. */
+  readonly freshBytes: number
+}
 
 export interface CompletionRecord {
   readonly digest: Digest
@@ -16,6 +25,8 @@ export interface CompletionRecord {
   readonly boot: string
   /** sha256 of the manifest; null until there is one. */
   readonly manifest: string | null
+  /** Where it is a tree: how it shares files with others. An archive shares none. */
+  readonly tree: TreeRecord | null
   /** It was put right in its place, and is still to be activated anew: a process may run what it was before. */
   readonly mended: boolean
 }
@@ -26,6 +37,11 @@ export function recordPath(layout: VolumeLayout, digest: Digest): string {
 
 export function manifestPath(layout: VolumeLayout, digest: Digest): string {
   return join(layout.manifests, releaseName(digest))
+}
+
+/** Where the folder objects of a tree are kept (tree-store.ts). */
+export function treePath(layout: VolumeLayout, digest: Digest): string {
+  return join(layout.trees, releaseName(digest))
 }
 
 /** `undefined` where there is none that can be read; one of an older version is of no boot. */
@@ -40,11 +56,19 @@ export async function readRecord(layout: VolumeLayout, digest: Digest): Promise<
       bytes: fields.count('bytes'),
       boot: fields.textIfAny('boot') ?? '',
       manifest: fields.textIfAny('manifest'),
+      tree: parseTree(fields.objectIfAny('tree')),
       mended: fields.isTrue('mended'),
     }
   } catch {
     return undefined
   }
+}
+
+function parseTree(found: Readonly<Record<string, unknown>> | null): TreeRecord | null {
+  if (found === null) return null
+  const { entries, base, freshBytes } = found
+  if (typeof entries !== 'number' || typeof freshBytes !== 'number') throw new Error('tree: entries and freshBytes')
+  return { entries, base: typeof base === 'string' ? parseDigest(base, 'tree: base') : null, freshBytes }
 }
 
 export function writeRecord(layout: VolumeLayout, record: CompletionRecord): Promise<void> {
@@ -61,6 +85,7 @@ export async function amendRecord(layout: VolumeLayout, record: CompletionRecord
 /** From now on the release counts as not on disk, over restarts too, until it is brought again. */
 export async function distrust(layout: VolumeLayout, digest: Digest): Promise<void> {
   const record = await readRecord(layout, digest)
+  // A tree can be read again and held against its own digest (tree-check.ts), an archive needs the manifest for that.
   if (record !== undefined) await amendRecord(layout, { ...record, boot: '', manifest: null })
   await rm(manifestPath(layout, digest), { force: true })
 }
