@@ -1,9 +1,10 @@
 // A delta pack, docs/artifact-format.md: the folder objects and files that one tree has and another has not. Written from
 // what the two trees differ in; read as the bytes come, each record held against what the objects before it asked for.
 import type { Hash } from 'node:crypto'
-import { createFileHash, digestOfObject } from './tree-digest.ts'
+import { createObjectCheck } from './object-check.ts'
+import { createFileHash } from './tree-digest.ts'
 import { TreeError } from './tree-error.ts'
-import { maxObjectBytes, parseObject, sizeAt } from './tree-object.ts'
+import { sizeAt } from './tree-object.ts'
 
 export interface DeltaHead {
   readonly from: string
@@ -73,13 +74,11 @@ export function createDeltaReader(
   sink: DeltaSink,
   limits: DeltaLimits,
 ): DeltaReader {
-  const wanted = new Set(holds(to) ? [] : [to])
-  const objects = new Set<string>()
-  /** Sizes of the files that objects have spoken of; undefined once a file has come. */
-  const files = new Map<string, number | undefined>()
+  const check = createObjectCheck(to, holds, limits.maxEntries)
+  const files = new Set<string>()
   const head = Buffer.alloc(recordHeadBytes)
   let filled = 0
-  let [entries, bytes] = [0, 0]
+  let bytes = 0
   let body: Body | undefined
 
   function write(part: Uint8Array): void {
@@ -117,10 +116,7 @@ export function createDeltaReader(
   }
 
   function objectBody(digest: string, length: number): Body {
-    // Also where it came before, or the old tree has it: `wanted` forgets what has come.
-    if (!wanted.delete(digest)) throw extra('folder object', digest)
-    if (length === 0 || length > maxObjectBytes)
-      throw new TreeError('limit', `the folder object ${digest} would have ${length} bytes`)
+    check.expect(digest, length)
     const whole = Buffer.allocUnsafe(length)
     let at = 0
     return {
@@ -130,40 +126,20 @@ export function createDeltaReader(
         at += part.length
       },
       end() {
-        if (digestOfObject(whole) !== digest) throw mismatch('folder object', digest)
-        objects.add(digest)
-        expect(whole)
+        check.take(whole, digest)
         sink.object(digest, whole)
       },
     }
   }
 
-  function expect(whole: Buffer): void {
-    const object = parseObject(whole)
-    const want = (digest: string) => {
-      if (!objects.has(digest) && !holds(digest)) wanted.add(digest)
-    }
-    if (object.kind === 'branch') return object.chunks.forEach(want)
-    entries += object.entries.length
-    if (entries > limits.maxEntries)
-      throw new TreeError('limit', `the delta pack has folders of more than ${limits.maxEntries} entries`)
-    for (const entry of object.entries) {
-      if (entry.kind === 'folder') want(entry.digest)
-      if (entry.kind !== 'file') continue
-      const size = files.get(entry.digest)
-      if (size !== undefined && size !== entry.size)
-        throw new TreeError('malformed', `the file ${entry.digest} has two sizes in one tree`)
-      files.set(entry.digest, entry.size)
-    }
-  }
-
   function fileBody(digest: string, length: number): Body {
-    requireObjects()
-    const size = files.get(digest)
-    if (size === undefined) throw extra('file', digest)
+    check.requireAll()
+    const size = check.sizeOf(digest)
+    if (size === undefined || files.has(digest))
+      throw new TreeError('extra', `the file ${digest} came, which is asked for no more, or never was`)
     if (size !== length)
       throw new TreeError('mismatch', `the file ${digest} would have ${length} bytes, where the tree says ${size}`)
-    files.set(digest, undefined)
+    files.add(digest)
     const hash: Hash = createFileHash()
     sink.fileBegin(digest, size)
     return {
@@ -173,22 +149,17 @@ export function createDeltaReader(
         sink.fileData(part)
       },
       end() {
-        if (hash.digest('hex') !== digest) throw mismatch('file', digest)
+        if (hash.digest('hex') !== digest) throw new TreeError('mismatch', `the file ${digest} came with other bytes`)
         sink.fileEnd(digest)
       },
     }
-  }
-
-  function requireObjects(): void {
-    const [first] = wanted
-    if (first !== undefined) throw new TreeError('missing', `the folder object ${first} is not in the delta pack`)
   }
 
   return {
     write,
     finish() {
       if (body !== undefined || filled > 0) throw new TreeError('malformed', 'the delta pack ends in a record')
-      requireObjects()
+      check.requireAll()
     },
   }
 }
@@ -197,12 +168,4 @@ interface Body {
   left: number
   take(part: Uint8Array): void
   end(): void
-}
-
-function extra(what: string, digest: string): TreeError {
-  return new TreeError('extra', `the delta pack has the ${what} ${digest}, which is asked for no more, or never was`)
-}
-
-function mismatch(what: string, digest: string): TreeError {
-  return new TreeError('mismatch', `the ${what} ${digest} of the delta pack has other bytes`)
 }

@@ -14,7 +14,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   artifact: ['contract'],
   'agents/runtime': ['contract'],
   'agents/verifier': ['contract'],
-  'agents/release': ['contract', 'runtime', 'verifier'],
+  'agents/release': ['contract', 'artifact', 'runtime', 'verifier'],
   'agents/init-fetch': ['contract', 'runtime', 'verifier', 'release'],
   'agents/fetcher': ['contract', 'runtime', 'verifier', 'release'],
   'agents/supervisor': ['contract', 'runtime'],

@@ -1,10 +1,10 @@
 // The artifact's bytes in, a tree on disk out: inflate -> read -> admit -> write, as the bytes come. Files become 0755 or 0644, folders 0775 (less the umask).
 import { closeSync, linkSync, mkdirSync, openSync, symlinkSync, writeSync } from 'node:fs'
+import { createInflater, type InflateLimits } from '@aether/artifact/inflate'
+import { createTarReader, type ReadLimits, type TarEntry } from '@aether/artifact/tar-reader'
+import { createTreePolicy, type TreeLimits } from '@aether/artifact/tree-policy'
 import { refusal } from '@aether/contract/reasons'
 import type { Room } from './budget.ts'
-import { createInflater, type InflateLimits } from './inflate.ts'
-import { createTarReader, type ReadLimits, type TarEntry } from './tar-reader.ts'
-import { createTreePolicy, type TreeLimits } from './tree-policy.ts'
 
 export interface UnpackLimits extends TreeLimits, ReadLimits, InflateLimits {
   readonly maxUnpackedBytes: number

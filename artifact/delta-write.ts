@@ -1,0 +1,102 @@
+// Writes a delta pack: what one tree has and another has not, by digest; a file that only moved is not in it.
+
+import { once } from 'node:events'
+import { closeSync, openSync, readSync } from 'node:fs'
+import { constants, createZstdCompress } from 'node:zlib'
+import { encodeDeltaHead, encodeRecordHead, recordHeadBytes } from './delta-pack.ts'
+import { parentsFirst } from './index-pack.ts'
+import { TreeError } from './tree-error.ts'
+import type { ObjectStore } from './tree-folder.ts'
+import { parseObject } from './tree-object.ts'
+
+export interface StoredTree {
+  readonly digest: string
+  readonly objects: ReadonlyMap<string, Buffer>
+}
+
+export interface DeltaContent {
+  readonly objects: readonly (readonly [string, Buffer])[]
+  /** Digest and size of each file that the old tree has nowhere. */
+  readonly files: ReadonlyMap<string, number>
+}
+
+/** Up to here a delta is packed as small as may be: it takes no time. */
+const smallBytes = 2 * 1024 * 1024
+const [levelSmall, levelLarge] = [19, 6]
+const pieceBytes = 512 * 1024
+
+export function deltaContent(from: StoredTree, to: StoredTree): DeltaContent {
+  const store: ObjectStore = (digest) => (from.objects.has(digest) ? undefined : to.objects.get(digest))
+  const objects = parentsFirst(to.digest, store)
+  const old = filesOf(from.objects.values())
+  const files = new Map([...filesOf(objects.map(([, bytes]) => bytes))].filter(([digest]) => !old.has(digest)))
+  return { objects, files }
+}
+
+/** `contents` says which file on disk has a digest; `put` gets the pack's bytes in order. */
+export async function writeDelta(
+  from: StoredTree,
+  to: StoredTree,
+  contents: ReadonlyMap<string, string | Buffer>,
+  put: (packed: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const { objects, files } = deltaContent(from, to)
+  let size = recordHeadBytes * (objects.length + files.size)
+  for (const [, bytes] of objects) size += bytes.length
+  for (const length of files.values()) size += length
+  await put(encodeDeltaHead({ from: from.digest, to: to.digest }))
+  const stream = createZstdCompress({
+    pledgedSrcSize: size,
+    chunkSize: 128 * 1024,
+    params: { [constants.ZSTD_c_compressionLevel]: size <= smallBytes ? levelSmall : levelLarge },
+  })
+  const drained = (async () => {
+    for await (const part of stream) if (Buffer.isBuffer(part)) await put(part)
+  })()
+  const write = async (bytes: Buffer) => {
+    if (!stream.write(bytes)) await Promise.race([once(stream, 'drain'), drained])
+  }
+  try {
+    for (const [digest, bytes] of objects) {
+      await write(encodeRecordHead('object', digest, bytes.length))
+      await write(bytes)
+    }
+    for (const [digest, length] of files) {
+      await write(encodeRecordHead('file', digest, length))
+      for (const part of piecesOf(contents.get(digest), digest, length)) await write(part)
+    }
+    stream.end()
+  } catch (error) {
+    stream.destroy()
+    await drained.catch(() => {})
+    throw error
+  }
+  await drained
+}
+
+function filesOf(objects: Iterable<Buffer>): Map<string, number> {
+  const files = new Map<string, number>()
+  for (const bytes of objects) {
+    const object = parseObject(bytes)
+    if (object.kind === 'branch') continue
+    for (const entry of object.entries) if (entry.kind === 'file') files.set(entry.digest, entry.size)
+  }
+  return files
+}
+
+/** A buffer of its own each: the stream takes them later. */
+function* piecesOf(file: string | Buffer | undefined, digest: string, size: number): Generator<Buffer> {
+  if (file === undefined) throw new TreeError('missing', `the content of the file ${digest} is not there`)
+  const open = openSync(file, 'r')
+  try {
+    for (let left = size; left > 0; ) {
+      const piece = Buffer.allocUnsafe(Math.min(left, pieceBytes))
+      const read = readSync(open, piece)
+      if (read === 0) throw new TreeError('malformed', `${String(file)} changed while it was packed`)
+      left -= read
+      yield piece.subarray(0, read)
+    }
+  } finally {
+    closeSync(open)
+  }
+}
