@@ -16,6 +16,8 @@ export interface UpkeepOptions {
   /** Between two checks, give or take a tenth; 0 is none. */
   readonly driftIntervalMs: number
   readonly driftBytesPerSec: number
+  /** Whether the next release is prepared for (release/standby.ts). */
+  readonly standby: boolean
   readonly log: Log
 }
 
@@ -29,7 +31,7 @@ const quietMs = 1000
 const againMs = 60_000
 const longestSleepMs = 2 ** 31 - 1
 
-export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }: UpkeepOptions): Upkeep {
+export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, standby, log }: UpkeepOptions): Upkeep {
   let working: Promise<unknown> = Promise.resolve()
   let dueAt = nextDue()
 
@@ -40,6 +42,7 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
 
   async function work(signal: AbortSignal): Promise<ReasonError | undefined> {
     try {
+      await prepare(signal)
       await sleep(quietMs, undefined, { signal })
       for (;;) {
         const pauseMs = await look(signal).catch((error: unknown) => {
@@ -53,6 +56,18 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
     } catch {
       return undefined
     }
+  }
+
+  /** Without it the next refresh takes longer, and that is all. */
+  async function prepare(signal: AbortSignal): Promise<void> {
+    const live = await readCurrent(layout)
+    const record = live === null ? undefined : await readRecord(layout, live)
+    if (!record?.tree) return
+    const { prepareNext } = await import('@aether/release/background')
+    await prepareNext(layout, standby, signal).catch((error: unknown) => {
+      signal.throwIfAborted()
+      log.warn({ err: error }, 'no clone of the release that serves can be kept ready; the next refresh takes longer')
+    })
   }
 
   /** Answers how long to wait before the next look, or what was found. */

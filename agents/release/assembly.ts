@@ -59,7 +59,7 @@ export function beginAssembly(folder: string, staging: string, plan: Plan, room:
     symlinkSync(to, `${folder}/${path}`)
   }
 
-  function place({ path, isTaken }: PlannedFile): string {
+  function clear({ path, isTaken }: PlannedFile): string {
     const place = `${folder}/${path}`
     if (isTaken) unlinkSync(place)
     return place
@@ -77,7 +77,7 @@ export function beginAssembly(folder: string, staging: string, plan: Plan, room:
       room.take(first.size)
       bytes += first.size
       files++
-      open = { fd: openSync(place(first), 'wx', modeOf(first.executable)), digest, files: planned }
+      open = { fd: openSync(clear(first), 'wx', modeOf(first.executable)), digest, files: planned }
     },
     data(part) {
       if (open === undefined) throw new Error('no file is open')
@@ -91,10 +91,11 @@ export function beginAssembly(folder: string, staging: string, plan: Plan, room:
       const [first, ...others] = planned
       missing.delete(digest)
       if (first === undefined) return
-      for (const other of others) linkOrCopy(`${folder}/${first.path}`, first.executable, place(other), other.executable)
+      for (const other of others)
+        linkOrCopy(`${folder}/${first.path}`, first.executable, clear(other), other.executable)
     },
     link(digest, from, executable) {
-      for (const file of filesOf(digest)) linkOrCopy(from, executable, place(file), file.executable)
+      for (const file of filesOf(digest)) linkOrCopy(from, executable, clear(file), file.executable)
       missing.delete(digest)
     },
     missing: () => missing,
@@ -117,7 +118,8 @@ export function linkOrCopy(from: string, isExecutable: boolean, to: string, exec
     try {
       return linkSync(from, to)
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && (error.code === 'EMLINK' || error.code === 'EPERM'))) throw error
+      if (!(error instanceof Error && 'code' in error && (error.code === 'EMLINK' || error.code === 'EPERM')))
+        throw error
     }
   copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
   chmodSync(to, modeOf(executable))

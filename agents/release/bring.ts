@@ -2,7 +2,7 @@
 // extracted in one pass, or a tree, of which only what is lacking comes (bring-tree.ts).
 import { isTree } from '@aether/artifact/tree-object'
 import type { Target } from '@aether/contract/target'
-import { installRelease, readCurrent, type Release } from './activate.ts'
+import { installRelease, type Release, readCurrent } from './activate.ts'
 import { openRoom } from './budget.ts'
 import { openDownloads } from './download.ts'
 import { extractArtifact } from './extract.ts'

@@ -1,13 +1,19 @@
 // A tree from the delta between it and the release that serves: the objects and files that the old one has not. Each is held
 // against its digest as it comes; what does not come is linked from the old release, whose files are true (docs/adr/0013).
 import { constants, zstdDecompressSync } from 'node:zlib'
-import { createDeltaReader, deltaHeadBytes, type DeltaReader, type DeltaSink, parseDeltaHead } from '@aether/artifact/delta-pack'
+import {
+  createDeltaReader,
+  type DeltaReader,
+  type DeltaSink,
+  deltaHeadBytes,
+  parseDeltaHead,
+} from '@aether/artifact/delta-pack'
+import { createInflater } from '@aether/artifact/inflate'
 import { TreeError } from '@aether/artifact/tree-error'
 import { diskPath } from '@aether/artifact/tree-name'
 import { hexOf } from '@aether/contract/digest'
 import { releasePath } from './activate.ts'
 import { type Assembly, beginAssembly } from './assembly.ts'
-import { createInflater } from './inflate.ts'
 import { removeTree } from './remove-tree.ts'
 import { returnClone, takeClone } from './standby.ts'
 import { type Base, openBeside, type TreeContext, wireBytes } from './tree-context.ts'
@@ -125,7 +131,10 @@ async function readPack(
 function checkHead(bytes: Buffer, wanted: { readonly from: string; readonly to: string }): void {
   const { from, to } = parseDeltaHead(bytes)
   if (from !== wanted.from || to !== wanted.to)
-    throw new TreeError('extra', `the delta pack goes from ${from} to ${to}, and not from ${wanted.from} to ${wanted.to}`)
+    throw new TreeError(
+      'extra',
+      `the delta pack goes from ${from} to ${to}, and not from ${wanted.from} to ${wanted.to}`,
+    )
 }
 
 /** `undefined` where it is too much for that. */

@@ -7,7 +7,7 @@ import { type HeldTree, treeMemory } from './tree-memory.ts'
 import { holdTree, holdTreeSlowly, loadTree, saveTree } from './tree-store.ts'
 
 /** They share most of their objects. */
-const mostTrees = 3
+const mostTrees = 4
 
 /** The tree of a release, from memory or its file; `undefined` where its objects are not here. */
 export async function heldTree(layout: VolumeLayout, digest: Digest): Promise<HeldTree | undefined> {

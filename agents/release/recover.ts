@@ -30,7 +30,8 @@ export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError |
       if (digest !== undefined && (digest === current || digest === last?.digest)) continue
       const record = digest && (await readRecord(layout, digest))
       // Whether it is whole is looked at when it is wanted; where nothing could tell, it goes. The digest of a tree tells.
-      if (!record || (record.boot !== boot && record.manifest === null && record.tree === null)) await remove(join(releases, name))
+      if (!record || (record.boot !== boot && record.manifest === null && record.tree === null))
+        await remove(join(releases, name))
     }
     const kept = new Set(await readdir(releases))
     for (const name of await readdir(complete))

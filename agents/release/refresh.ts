@@ -38,8 +38,11 @@ export async function refresh(
   const signed = await verifyTarget(target, policy, before)
   const verifyMs = lap()
   const found = await findRelease(layout, target.digest, signal)
-  const { release, warnings: more, ...brought } =
-    found === undefined ? await bringRelease(signed, options, signal, before) : onDisk(found)
+  const {
+    release,
+    warnings: more,
+    ...brought
+  } = found === undefined ? await bringRelease(signed, options, signal, before) : onDisk(found)
   const fetchMs = lap()
   signal.throwIfAborted()
   const activation = await activate(release, layout, target.commit ?? null, () => new Date())

@@ -4,11 +4,11 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, readdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { releasePath } from './activate.ts'
-import { cloneTree } from './clone-tree.ts'
+import { cloneTree, convertTree, type Placed } from './clone-tree.ts'
 import { removeTree } from './remove-tree.ts'
 import type { HeldTree } from './tree-memory.ts'
 
@@ -17,11 +17,25 @@ interface Making {
   readonly digest: Digest
   readonly folder: string
   readonly steps: Iterator<void>
+  /** What was moved out of the way. */
+  readonly away: string[]
+}
+
+interface Workshop {
+  making: Making | undefined
+  /** An old release, in staging, of which a standby can be made. */
+  offered: Placed | undefined
 }
 
 const sliceMs = 4
 
-const makingBy = new WeakMap<VolumeLayout, Making>()
+const workshops = new WeakMap<VolumeLayout, Workshop>()
+
+function workshopOf(layout: VolumeLayout): Workshop {
+  const found = workshops.get(layout) ?? { making: undefined, offered: undefined }
+  workshops.set(layout, found)
+  return found
+}
 
 function standbyPath(layout: VolumeLayout, digest: Digest): string {
   return join(layout.standby, releaseName(digest))
@@ -36,14 +50,15 @@ export async function takeClone(layout: VolumeLayout, tree: HeldTree, signal: Ab
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
   }
-  const making = makingBy.get(layout)
-  makingBy.delete(layout)
-  if (making !== undefined && making.digest !== tree.digest) await removeTree(making.folder)
+  const workshop = workshopOf(layout)
+  const { making } = workshop
+  workshop.making = undefined
+  if (making !== undefined && making.digest !== tree.digest) await abandon(making)
   const mine = making?.digest === tree.digest ? making : begin(layout, tree, folder)
   try {
-    await run(mine, signal)
+    await run(mine, 0, signal)
   } catch (error) {
-    await removeTree(mine.folder)
+    await abandon(mine)
     throw error
   }
   return mine.folder
@@ -57,29 +72,43 @@ export function returnClone(layout: VolumeLayout, tree: HeldTree, folder: string
 
 /** Makes the standby of a release that serves. Where `signal` ends it, it is gone on with later, or by who needs it. */
 export async function prepareStandby(layout: VolumeLayout, tree: HeldTree, signal: AbortSignal): Promise<void> {
-  const name = releaseName(tree.digest)
-  mkdirSync(layout.standby, { recursive: true, mode: 0o775 })
-  const found = readdirSync(layout.standby)
-  if (found.includes(name)) return
+  const found = listStandby(layout)
+  if (found.includes(releaseName(tree.digest))) return
   for (const other of found) await removeStandby(layout, other)
-  let making = makingBy.get(layout)
-  if (making !== undefined && making.digest !== tree.digest) {
-    makingBy.delete(layout)
-    await removeTree(making.folder)
-    making = undefined
+  mkdirSync(layout.standby, { recursive: true, mode: 0o775 })
+  const workshop = workshopOf(layout)
+  if (workshop.making !== undefined && workshop.making.digest !== tree.digest) {
+    const { making } = workshop
+    workshop.making = undefined
+    await abandon(making)
   }
-  making ??= begin(layout, tree, join(layout.staging, `${name}-${randomUUID()}`))
-  makingBy.set(layout, making)
-  await run(making, signal)
-  makingBy.delete(layout)
+  workshop.making ??= begin(layout, tree, join(layout.staging, `${releaseName(tree.digest)}-${randomUUID()}`))
+  const { making } = workshop
+  await run(making, sliceMs, signal)
+  workshop.making = undefined
   renameSync(making.folder, standbyPath(layout, tree.digest))
 }
 
-/** Removes what there is of a standby. */
+export function hasStandby(layout: VolumeLayout, digest: Digest): boolean {
+  return listStandby(layout).includes(releaseName(digest))
+}
+
+/** An old release that was moved to staging: only what differs has to be touched to make a standby of it. */
+export async function offerOld(layout: VolumeLayout, old: Placed): Promise<void> {
+  const workshop = workshopOf(layout)
+  const before = workshop.offered
+  workshop.offered = old
+  if (before !== undefined) await removeTree(before.folder)
+}
+
+/** Removes what there is of a standby, for the room or because what it is made of is not trusted. */
 export async function dropStandby(layout: VolumeLayout): Promise<void> {
-  const making = makingBy.get(layout)
-  makingBy.delete(layout)
-  if (making !== undefined) await removeTree(making.folder)
+  const workshop = workshopOf(layout)
+  const { making, offered } = workshop
+  workshop.making = undefined
+  workshop.offered = undefined
+  if (making !== undefined) await abandon(making)
+  if (offered !== undefined) await removeTree(offered.folder)
   for (const name of listStandby(layout)) await removeStandby(layout, name)
 }
 
@@ -98,14 +127,32 @@ async function removeStandby(layout: VolumeLayout, name: string): Promise<void> 
 }
 
 function begin(layout: VolumeLayout, tree: HeldTree, folder: string): Making {
-  return { digest: tree.digest, folder, steps: cloneTree(tree, releasePath(layout, tree.digest), folder) }
+  const workshop = workshopOf(layout)
+  const live = { tree, folder: releasePath(layout, tree.digest) }
+  const { offered } = workshop
+  workshop.offered = undefined
+  const away: string[] = []
+  if (offered === undefined) return { digest: tree.digest, folder, steps: cloneTree(live, folder), away }
+  const aside = () => {
+    const place = join(layout.staging, `away-${randomUUID()}`)
+    away.push(place)
+    return place
+  }
+  return { digest: tree.digest, folder: offered.folder, steps: convertTree(live, offered, aside), away }
 }
 
-async function run({ steps }: Making, signal: AbortSignal): Promise<void> {
+/** With pauses as long as the work between them, where somebody else is to have the processor. */
+async function run({ steps, away }: Making, pauseMs: number, signal: AbortSignal): Promise<void> {
   let sliceEnd = performance.now() + sliceMs
   while (steps.next().done !== true) {
     if (performance.now() < sliceEnd) continue
-    await turn(undefined, { signal })
+    await (pauseMs === 0 ? turn(undefined, { signal }) : sleep(pauseMs, undefined, { signal }))
     sliceEnd = performance.now() + sliceMs
   }
+  for (let place = away.pop(); place !== undefined; place = away.pop()) await removeTree(place)
+}
+
+async function abandon({ folder, away }: Making): Promise<void> {
+  for (const place of away) await removeTree(place)
+  await removeTree(folder)
 }

@@ -65,7 +65,11 @@ export function createTreeBuilder(): TreeBuilder {
     build() {
       const objects = new Map<string, Buffer>()
       const encode = ({ folders, others }: Folder): string => {
-        const inside: TreeEntry[] = [...folders].map(([name, folder]) => ({ kind: 'folder', name, digest: encode(folder) }))
+        const inside: TreeEntry[] = [...folders].map(([name, folder]) => ({
+          kind: 'folder',
+          name,
+          digest: encode(folder),
+        }))
         const all = [...inside, ...others].toSorted((a, b) => (a.name < b.name ? -1 : 1))
         const encoded = encodeFolder(all)
         for (const object of encoded.objects) objects.set(object.digest, object.bytes)

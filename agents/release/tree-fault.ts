@@ -1,5 +1,5 @@
 // What is wrong with a tree, as a reason of the contract.
-import { type TreeFault, TreeError } from '@aether/artifact/tree-error'
+import { TreeError, type TreeFault } from '@aether/artifact/tree-error'
 import { type Detail, refusal } from '@aether/contract/reasons'
 
 const extractDetails: Readonly<Record<TreeFault, Detail<'extract'>>> = {

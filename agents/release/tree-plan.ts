@@ -2,9 +2,9 @@
 // (tree-policy.ts), and what the whole will be then.
 import { showPath, textOf } from '@aether/artifact/tree-name'
 import type { TreeEntry } from '@aether/artifact/tree-object'
+import { createTreePolicy, type TreeLimits, type TreePolicy } from '@aether/artifact/tree-policy'
 import { type Change, diffTrees, expandTree, type TreeStep, type WalkLimits } from '@aether/artifact/tree-walk'
 import { refusal } from '@aether/contract/reasons'
-import { createTreePolicy, type TreeLimits, type TreePolicy } from './tree-policy.ts'
 import type { FindObject } from './tree-memory.ts'
 
 export interface PlanLimits extends TreeLimits {
@@ -54,6 +54,11 @@ const endless: WalkLimits = {
 /** All entries of a tree that was taken before. */
 export function entriesOf({ root, store }: Side): Generator<TreeStep> {
   return expandTree(root, store, endless)
+}
+
+/** From one tree that was taken to another. */
+export function changesOf(from: Side, to: Side): Generator<Change> {
+  return diffTrees(from, to, endless)
 }
 
 /** `from` was taken before and has these `totals`. Throws TreeError, or a ReasonError `extract`. */
@@ -124,7 +129,11 @@ function admit(steps: Iterable<TreeStep>, policy: TreePolicy): void {
 function textPath(path: string): string {
   const text = textOf(path)
   if (text === undefined)
-    throw refusal('extract', 'unsupported_entry', `${showPath(path)} is a name, or a symlink's target, that is not UTF-8`)
+    throw refusal(
+      'extract',
+      'unsupported_entry',
+      `${showPath(path)} is a name, or a symlink's target, that is not UTF-8`,
+    )
   return text
 }
 

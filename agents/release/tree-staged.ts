@@ -1,8 +1,8 @@
 // A tree in staging, proven: each object and file that came had its digest, and what did not come is of a release that was.
 import type { Digest } from '@aether/contract/digest'
 import type { TreeSource } from './refreshed.ts'
-import type { TreeTotals } from './tree-plan.ts'
 import type { FindObject } from './tree-memory.ts'
+import type { TreeTotals } from './tree-plan.ts'
 import type { SignedTarget } from './verify.ts'
 
 const stagedTree = Symbol('staged tree')

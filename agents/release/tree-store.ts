@@ -36,11 +36,7 @@ export function holdTree(digest: Digest, find: FindObject): HeldTree {
 }
 
 /** In slices, so that nobody waits for it. */
-export async function holdTreeSlowly(
-  digest: Digest,
-  find: FindObject,
-  signal: AbortSignal,
-): Promise<HeldTree> {
+export async function holdTreeSlowly(digest: Digest, find: FindObject, signal: AbortSignal): Promise<HeldTree> {
   const root = hexOf(digest)
   const objects = new Map<string, Buffer>()
   let sliceEnd = performance.now() + sliceMs

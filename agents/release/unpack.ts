@@ -33,12 +33,7 @@ export interface Unpacker {
   abandon(): void
 }
 
-export function createUnpacker(
-  folder: string,
-  limits: UnpackLimits,
-  room: Room,
-  watcher?: UnpackWatcher,
-): Unpacker {
+export function createUnpacker(folder: string, limits: UnpackLimits, room: Room, watcher?: UnpackWatcher): Unpacker {
   const policy = createTreePolicy(limits)
   const madeFolders = new Set([''])
   let files = 0
@@ -57,7 +52,11 @@ export function createUnpacker(
           symlinkSync(entry.to, place(path))
           watcher?.link(path, entry.to)
         } else if (watcher !== undefined)
-          throw refusal('extract', 'unsupported_entry', `${JSON.stringify(entry.path)} is a hard link, which no tree has`)
+          throw refusal(
+            'extract',
+            'unsupported_entry',
+            `${JSON.stringify(entry.path)} is a hard link, which no tree has`,
+          )
         else {
           const { path, to } = policy.admitHardLink(entry.path, entry.to)
           linkSync(`${folder}/${to}`, place(path))
