@@ -1,13 +1,14 @@
 // Looks after the release that serves while there is nothing to refresh: makes its manifest once it has come up, and from
 // time to time holds the files against it. All of it slowly, and ended at once by whatever comes.
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Digest } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
 import type { ReasonError } from '@aether/contract/reasons'
 import { readCurrent } from '@aether/release/activate'
-import { findDifference, writeManifest } from '@aether/release/manifest'
+import { writeManifest } from '@aether/release/manifest'
 import { amendRecord, bootOf, distrust, readRecord } from '@aether/release/record'
-import { createSlices } from '@aether/release/slices'
-import { drift } from '@aether/release/trust'
+import { createSlices, type Slices } from '@aether/release/slices'
+import { drift, findAnyDifference } from '@aether/release/trust'
 import type { Log } from '@aether/runtime/log'
 import type { Mailbox } from './mailbox.ts'
 
@@ -77,7 +78,8 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, standb
     const record = await readRecord(layout, live)
     const isTrusted = record?.boot === (await bootOf(layout))
     const slices = createSlices(driftBytesPerSec, signal)
-    if (isTrusted && record.manifest === null) {
+    if (isTrusted && record.tree !== null) await lookAfterTree(live, slices)
+    else if (isTrusted && record.manifest === null) {
       const manifest = await writeManifest(layout, live, slices)
       signal.throwIfAborted()
       await amendRecord(layout, { ...record, manifest })
@@ -87,15 +89,24 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, standb
     const leftMs = dueAt - performance.now()
     if (leftMs > 0) return leftMs
     dueAt = nextDue()
-    if (!isTrusted || record.manifest === null) return drift(live, 'unverified', 'it could not be brought again yet')
-    const difference = await findDifference(layout, live, record.manifest, slices).catch((cause: unknown) => {
+    if (!isTrusted || (record.manifest === null && record.tree === null))
+      return drift(live, 'unverified', 'it could not be brought again yet')
+    const difference = await findAnyDifference(layout, record, slices).catch((cause: unknown) => {
       signal.throwIfAborted()
       return drift(live, 'unverified', 'it cannot be read whole, or its manifest cannot', { cause })
     })
     if (difference === undefined) return 0
+    // A clone has the same inodes, the wrong one among them.
+    if (record.tree !== null) await (await import('@aether/release/standby')).dropStandby(layout)
     await distrust(layout, live)
     if (difference instanceof Error) return difference
     return drift(live, difference.detail, `first at ${JSON.stringify(difference.path)}`)
+  }
+
+  /** Of others like it, after it was mended; and of what a kill lost of it. */
+  async function lookAfterTree(digest: Digest, slices: Slices): Promise<void> {
+    const { mendTrees } = await import('@aether/release/background')
+    await mendTrees(layout, digest, slices)
   }
 
   return {

@@ -93,9 +93,9 @@ function contentOf(staged: Staged | StagedTree) {
     const { files, bytes, held } = staged
     return { artifactBytes: held.bytes, files, bytes, tree: null }
   }
-  const { totals, wireBytes: artifactBytes, base, freshBytes } = staged
+  const { totals, wireBytes: artifactBytes, ancestors } = staged
   const { entries, files, bytes } = totals
-  return { artifactBytes, files, bytes, tree: { entries, base, freshBytes } }
+  return { artifactBytes, files, bytes, tree: { entries, ancestors } }
 }
 
 /** Steps 5 to 8. Answers the new activation; its id is one more than the last. */

@@ -23,7 +23,8 @@ async function findBase(layout: VolumeLayout): Promise<Base | undefined> {
   if (digest === null || !record?.tree || record.mended || record.boot !== (await bootOf(layout))) return undefined
   const tree = await heldTree(layout, digest)
   const { files, bytes } = record
-  return tree && { tree, totals: { entries: record.tree.entries, files, bytes } }
+  const { entries, ancestors } = record.tree
+  return tree && { tree, totals: { entries, files, bytes }, share: { digest, bytes, ancestors } }
 }
 
 /** `undefined` where there is no delta, or none that holds: why, is in `refused` then. */

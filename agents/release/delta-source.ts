@@ -15,6 +15,7 @@ import { hexOf } from '@aether/contract/digest'
 import { releasePath } from './activate.ts'
 import { type Assembly, beginAssembly } from './assembly.ts'
 import { removeTree } from './remove-tree.ts'
+import { ancestorsOf } from './shares.ts'
 import { returnClone, takeClone } from './standby.ts'
 import { type Base, openBeside, type TreeContext, wireBytes } from './tree-context.ts'
 import { entriesOf, planChanges } from './tree-plan.ts'
@@ -72,8 +73,7 @@ export async function bringDelta(base: Base, context: TreeContext): Promise<Stag
       wireBytes: wireBytes(context),
       reusedFiles: totals.files - files,
       reusedBytes: totals.bytes - bytes,
-      base: tree.digest,
-      freshBytes: bytes,
+      ancestors: ancestorsOf(base.share, bytes),
       find,
     })
   } catch (error) {

@@ -37,8 +37,7 @@ export async function bringFull(context: TreeContext, opened?: Download): Promis
       wireBytes: wireBytes(context),
       reusedFiles: 0,
       reusedBytes: 0,
-      base: null,
-      freshBytes: totals.bytes,
+      ancestors: [],
       find: (name) => objects.get(name),
     })
   } catch (error) {

@@ -1,19 +1,18 @@
 // The completion record of a release: that its bytes were verified, by which boot of the kernel, and what they are.
 import { randomUUID } from 'node:crypto'
-import { readFile, rm, stat, utimes } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, parseDigest } from '@aether/contract/digest'
-import { parseFields } from '@aether/contract/json'
-import { releaseName, type VolumeLayout } from '@aether/contract/layout'
+import { isObject, parseFields } from '@aether/contract/json'
+import { digestOfReleaseName, releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { writeFileAtomic } from '@aether/runtime/atomic-file'
+import type { Ancestor } from './shares.ts'
 
 export interface TreeRecord {
   /** Files, links and folders. */
   readonly entries: number
-  /** The release that it was made from, and whose unchanged files are its own too; null where all were written for it. */
-  readonly base: Digest | null
-  /** Bytes of those files that were written for it. */
-  readonly freshBytes: number
+  /** The releases that it was made from, the last one first: their unchanged files are its own too. */
+  readonly ancestors: readonly Ancestor[]
 }
 
 export interface CompletionRecord {
@@ -25,7 +24,7 @@ export interface CompletionRecord {
   readonly boot: string
   /** sha256 of the manifest; null until there is one. */
   readonly manifest: string | null
-  /** Where it is a tree: how it shares files with others. An archive shares none. */
+  /** Where it is a tree; null for an archive, which shares no file with another release. */
   readonly tree: TreeRecord | null
   /** It was put right in its place, and is still to be activated anew: a process may run what it was before. */
   readonly mended: boolean
@@ -66,9 +65,17 @@ export async function readRecord(layout: VolumeLayout, digest: Digest): Promise<
 
 function parseTree(found: Readonly<Record<string, unknown>> | null): TreeRecord | null {
   if (found === null) return null
-  const { entries, base, freshBytes } = found
-  if (typeof entries !== 'number' || typeof freshBytes !== 'number') throw new Error('tree: entries and freshBytes')
-  return { entries, base: typeof base === 'string' ? parseDigest(base, 'tree: base') : null, freshBytes }
+  const { entries, ancestors } = found
+  if (typeof entries !== 'number' || !Array.isArray(ancestors)) throw new Error('tree: entries and ancestors')
+  return { entries, ancestors: ancestors.map(parseAncestor) }
+}
+
+function parseAncestor(found: unknown): Ancestor {
+  if (!isObject(found)) throw new Error('tree: ancestors')
+  const { digest, bytes, freshBytes } = found
+  if (typeof digest !== 'string' || typeof bytes !== 'number' || typeof freshBytes !== 'number')
+    throw new Error('tree: ancestors')
+  return { digest: parseDigest(digest, 'tree: ancestors'), bytes, freshBytes }
 }
 
 export function writeRecord(layout: VolumeLayout, record: CompletionRecord): Promise<void> {
@@ -82,12 +89,17 @@ export async function amendRecord(layout: VolumeLayout, record: CompletionRecord
   await utimes(recordPath(layout, record.digest), atime, mtime)
 }
 
-/** From now on the release counts as not on disk, over restarts too, until it is brought again. */
+/** From now on the release counts as not on disk, over restarts too, until it is brought again. Of a tree, the others that may have its inodes too, until they were read. */
 export async function distrust(layout: VolumeLayout, digest: Digest): Promise<void> {
   const record = await readRecord(layout, digest)
-  // A tree can be read again and held against its own digest (tree-check.ts), an archive needs the manifest for that.
   if (record !== undefined) await amendRecord(layout, { ...record, boot: '', manifest: null })
   await rm(manifestPath(layout, digest), { force: true })
+  if (!record?.tree) return
+  for (const name of await readdir(layout.complete)) {
+    const other = digestOfReleaseName(name.replace(/\.json$/, ''))
+    const shared = other === undefined ? undefined : await readRecord(layout, other)
+    if (shared?.tree) await amendRecord(layout, { ...shared, boot: '' })
+  }
 }
 
 const boots = new Map<string, Promise<string>>()

@@ -4,6 +4,7 @@ import type { ReasonError } from '@aether/contract/reasons'
 import type { Room } from './budget.ts'
 import type { Download, Downloads } from './download.ts'
 import type { TreeSource } from './refreshed.ts'
+import type { Share } from './shares.ts'
 import type { HeldTree } from './tree-memory.ts'
 import type { TreeTotals } from './tree-plan.ts'
 import type { UnpackLimits } from './unpack.ts'
@@ -30,6 +31,7 @@ export interface RefusedSource {
 export interface Base {
   readonly tree: HeldTree
   readonly totals: TreeTotals
+  readonly share: Share
 }
 
 /** A file beside the artifact: the suffix goes to the path of its URL, the query stays. */

@@ -1,6 +1,7 @@
 // A tree in staging, proven: each object and file that came had its digest, and what did not come is of a release that was.
 import type { Digest } from '@aether/contract/digest'
 import type { TreeSource } from './refreshed.ts'
+import type { Ancestor } from './shares.ts'
 import type { FindObject } from './tree-memory.ts'
 import type { TreeTotals } from './tree-plan.ts'
 import type { SignedTarget } from './verify.ts'
@@ -18,9 +19,7 @@ export interface StagedTree {
   /** Files and links that were not brought. */
   readonly reusedFiles: number
   readonly reusedBytes: number
-  /** The release whose inodes it shares. */
-  readonly base: Digest | null
-  readonly freshBytes: number
+  readonly ancestors: readonly Ancestor[]
   readonly find: FindObject
   readonly [stagedTree]: true
 }

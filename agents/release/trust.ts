@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { type Detail, type ReasonError, refusal } from '@aether/contract/reasons'
-import { findDifference } from './manifest.ts'
+import { type Difference, findDifference } from './manifest.ts'
 import { amendRecord, bootOf, type CompletionRecord, readRecord } from './record.ts'
-import { createSlices } from './slices.ts'
+import { createSlices, type Slices } from './slices.ts'
 
 const never = new AbortController().signal
 
@@ -24,12 +24,12 @@ export async function trustRelease(
   if (!(await isFolder(join(layout.releases, releaseName(digest))))) return undefined
   const boot = await bootOf(layout)
   if (record?.boot === boot) return record
-  if (record === undefined || record.manifest === null)
+  if (record === undefined || (record.manifest === null && record.tree === null))
     return drift(digest, 'unverified', 'nothing that is still known says that it is whole')
   try {
     // The app waits for it, so it goes as fast as it can.
     const slices = createSlices(Number.POSITIVE_INFINITY, signal)
-    const difference = await findDifference(layout, digest, record.manifest, slices)
+    const difference = await findAnyDifference(layout, record, slices)
     if (difference !== undefined) return drift(digest, difference.detail, `first at ${JSON.stringify(difference.path)}`)
   } catch (cause) {
     signal.throwIfAborted()
@@ -39,6 +39,18 @@ export async function trustRelease(
   // Where that cannot be written, it is verified once more.
   await amendRecord(layout, trusted).catch(() => undefined)
   return trusted
+}
+
+/** Reads a release and holds it against what it was: a tree against its digest, any other against its manifest. */
+export async function findAnyDifference(
+  layout: VolumeLayout,
+  { digest, tree, manifest }: CompletionRecord,
+  slices: Slices,
+): Promise<Difference | undefined> {
+  if (tree === null && manifest === null) throw new Error('there is no manifest')
+  if (manifest !== null) return findDifference(layout, digest, manifest, slices)
+  const { findTreeDifference } = await import('./tree-check.ts')
+  return findTreeDifference(layout, digest, slices)
 }
 
 /** The ReasonError of a release that is not what was verified. */
