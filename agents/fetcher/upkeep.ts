@@ -35,6 +35,8 @@ const longestSleepMs = 2 ** 31 - 1
 export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, standby, log }: UpkeepOptions): Upkeep {
   let working: Promise<unknown> = Promise.resolve()
   let dueAt = nextDue()
+  /** For a release that is a tree. */
+  let isPrepared = false
 
   function nextDue(): number {
     const intervalMs = driftIntervalMs === 0 ? Number.POSITIVE_INFINITY : driftIntervalMs
@@ -63,7 +65,8 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, standb
   async function prepare(signal: AbortSignal): Promise<void> {
     const live = await readCurrent(layout)
     const record = live === null ? undefined : await readRecord(layout, live)
-    if (!record?.tree) return
+    if (!record?.tree && !isPrepared) return
+    isPrepared = Boolean(record?.tree)
     const { prepareNext } = await import('@aether/release/background')
     await prepareNext(layout, standby, signal).catch((error: unknown) => {
       signal.throwIfAborted()

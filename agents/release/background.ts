@@ -16,11 +16,10 @@ const never = new AbortController().signal
 /** Rejects where `signal` ends it, which loses nothing, or where the volume does. */
 export async function prepareNext(layout: VolumeLayout, withStandby: boolean, signal: AbortSignal): Promise<void> {
   await settleTrees(layout, signal)
-  if (!withStandby) return dropStandby(layout)
   const live = await readCurrent(layout)
-  if (live === null || hasStandby(layout, live)) return
-  const record = await readRecord(layout, live)
-  if (!record?.tree || record.mended || record.boot !== (await bootOf(layout))) return
+  const record = live === null ? undefined : await readRecord(layout, live)
+  if (!withStandby || live === null || !record?.tree) return dropStandby(layout)
+  if (hasStandby(layout, live) || record.mended || record.boot !== (await bootOf(layout))) return
   const tree = await heldTree(layout, live)
   if (tree !== undefined) await prepareStandby(layout, tree, signal)
 }
@@ -42,7 +41,9 @@ export async function mendTrees(layout: VolumeLayout, live: Digest, slices: Slic
 /** Keeps an old release that was moved to `folder` for the next standby, where its files are trusted and its tree is known. */
 export async function keepForStandby(layout: VolumeLayout, digest: Digest, folder: string): Promise<boolean> {
   const [record, boot] = [await readRecord(layout, digest), await bootOf(layout)]
-  const tree = record?.tree && record.boot === boot ? await heldTree(layout, digest) : undefined
+  const live = await readCurrent(layout)
+  const isForTree = live !== null && ((await readRecord(layout, live))?.tree ?? null) !== null
+  const tree = isForTree && record?.tree && record.boot === boot ? await heldTree(layout, digest) : undefined
   if (tree === undefined) return false
   await offerOld(layout, { tree, folder })
   return true

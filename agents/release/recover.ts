@@ -40,7 +40,7 @@ export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError |
       for (const name of await readdir(folder)) if (!kept.has(name)) await remove(join(folder, name))
     for (const name of await readdir(standby)) {
       const digest = digestOfReleaseName(name)
-      const record = digest && kept.has(name) ? await readRecord(layout, digest) : undefined
+      const record = digest && digest === current ? await readRecord(layout, digest) : undefined
       // Its names, as those of the release that it is a clone of, are what this boot wrote, or nobody knows.
       if (record === undefined || record.boot !== boot) await remove(join(standby, name))
     }

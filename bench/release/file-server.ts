@@ -13,8 +13,17 @@ const server = createServer((request, response) => {
     response.writeHead(404).end()
     return
   }
-  response.writeHead(200, { 'content-type': 'application/gzip', 'content-length': stat.size })
-  pipeline(createReadStream(file, { highWaterMark: 256 * 1024 }), response, () => {})
+  const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+  const isPart = from !== undefined && to !== undefined && Number(from) < stat.size
+  const [start, end] = isPart ? [Number(from), Math.min(Number(to), stat.size - 1)] : [0, stat.size - 1]
+  response.writeHead(isPart ? 206 : 200, {
+    'content-type': 'application/octet-stream',
+    'content-length': end - start + 1,
+    'accept-ranges': 'bytes',
+    ...(isPart ? { 'content-range': `bytes ${start}-${end}/${stat.size}` } : {}),
+  })
+  if (end < start) response.end()
+  else pipeline(createReadStream(file, { start, end, highWaterMark: 256 * 1024 }), response, () => {})
 })
 server.listen(0, '127.0.0.1', () => {
   const address = server.address()
