@@ -6,7 +6,8 @@
 //  9 the fetcher's state.json (fetcher/state.ts)    10 old releases are pruned (prune.ts)
 // Whatever step a crash hits, `current` is absent or resolves to one complete release.
 import { randomUUID } from 'node:crypto'
-import { lstat, mkdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises'
+import { lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, symlinkSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Activation, formatActivation, parseActivation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
@@ -63,9 +64,9 @@ export async function installRelease(staged: Staged | StagedTree, layout: Volume
   const { artifactBytes, bytes } = what
   const path = releasePath(layout, digest)
   try {
-    await mkdir(layout.releases, { recursive: true })
-    await mkdir(layout.complete, { recursive: true })
-    const found = await lstat(path).catch(() => undefined)
+    mkdirSync(layout.releases, { recursive: true })
+    mkdirSync(layout.complete, { recursive: true })
+    const found = lstatSync(path, { throwIfNoEntry: false })
     const isMended = found?.isDirectory() ?? false
     const boot = await bootOf(layout)
     const record = { digest, ...what, boot, manifest: null, mended: isMended }
@@ -73,9 +74,9 @@ export async function installRelease(staged: Staged | StagedTree, layout: Volume
       await mendTree(folder, path, layout.staging) // 3, entry by entry
       await writeRecord(layout, record) // 2, last, because the name was there before
     } else {
-      if (found !== undefined) await rename(path, join(layout.staging, `${releaseName(digest)}-${randomUUID()}`))
+      if (found !== undefined) renameSync(path, join(layout.staging, `${releaseName(digest)}-${randomUUID()}`))
       await writeRecord(layout, record) // 2
-      await rename(folder, path) // 3
+      renameSync(folder, path) // 3
     }
     await syncFolder(layout.releases) // 4
     if (staged.kind === 'tree') willHold(layout, digest, staged.find)
@@ -118,8 +119,8 @@ export async function activate(
   const link = join(layout.workspace, `.current-${randomUUID()}`)
   try {
     await writeFileAtomic(join(layout.workspace, workspaceNames.activation), formatActivation(activation)) // 5
-    await symlink(currentLinkTarget(digest), link) // 6
-    await rename(link, join(layout.workspace, workspaceNames.current)) // 7
+    symlinkSync(currentLinkTarget(digest), link) // 6
+    renameSync(link, join(layout.workspace, workspaceNames.current)) // 7
     await syncFolder(layout.workspace) // 8
     const record = isMended ? await readRecord(layout, digest) : undefined
     if (record !== undefined) await amendRecord(layout, { ...record, mended: false })
@@ -133,7 +134,7 @@ export async function activate(
 /** The digest that `current` points to; null where there is none. */
 export async function readCurrent(layout: VolumeLayout): Promise<Digest | null> {
   try {
-    return digestOfReleaseName(basename(await readlink(join(layout.workspace, workspaceNames.current)))) ?? null
+    return digestOfReleaseName(basename(readlinkSync(join(layout.workspace, workspaceNames.current)))) ?? null
   } catch {
     return null
   }
@@ -142,7 +143,7 @@ export async function readCurrent(layout: VolumeLayout): Promise<Digest | null> 
 /** The last activation; null before the first, or where the record is unreadable. */
 export async function readActivation(layout: VolumeLayout): Promise<Activation | null> {
   try {
-    return parseActivation(await readFile(join(layout.workspace, workspaceNames.activation), 'utf8'))
+    return parseActivation(readFileSync(join(layout.workspace, workspaceNames.activation), 'utf8'))
   } catch {
     return null
   }

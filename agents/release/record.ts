@@ -1,5 +1,6 @@
 // The completion record of a release: that its bytes were verified, by which boot of the kernel, and what they are.
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, parseDigest } from '@aether/contract/digest'
@@ -44,9 +45,11 @@ export function treePath(layout: VolumeLayout, digest: Digest): string {
 }
 
 /** `undefined` where there is none that can be read; one of an older version is of no boot. */
+// A promise though the file is read at once: the way through the thread pool costs more than so few bytes.
+// oxlint-disable-next-line require-await
 export async function readRecord(layout: VolumeLayout, digest: Digest): Promise<CompletionRecord | undefined> {
   try {
-    const fields = parseFields(await readFile(recordPath(layout, digest), 'utf8'), 'completion record')
+    const fields = parseFields(readFileSync(recordPath(layout, digest), 'utf8'), 'completion record')
     if (fields.text('digest') !== digest) return undefined
     return {
       digest,

@@ -3,8 +3,9 @@
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
+import { childrenOf } from '@aether/artifact/tree-children'
 import { digestOfObject } from '@aether/artifact/tree-digest'
-import { maxObjectBytes, parseObject } from '@aether/artifact/tree-object'
+import { maxObjectBytes } from '@aether/artifact/tree-object'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
 import { treePath } from './record.ts'
@@ -24,9 +25,7 @@ export function* reachable(root: string, find: FindObject): Generator<[string, B
     const bytes = find(digest)
     if (bytes === undefined) throw new Error(`the folder object ${digest} is not there`)
     yield [digest, bytes]
-    const object = parseObject(bytes)
-    if (object.kind === 'branch') ahead.push(...object.chunks)
-    else for (const entry of object.entries) if (entry.kind === 'folder') ahead.push(entry.digest)
+    ahead.push(...childrenOf(bytes))
   }
 }
 

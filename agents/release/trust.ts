@@ -1,6 +1,6 @@
 // Which releases may be used: those with a completion record of this boot. After a power loss a folder can be there without
 // its bytes, so one of another boot is verified again by its manifest, once; without one it counts as not on disk.
-import { lstat } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
@@ -21,7 +21,7 @@ export async function trustRelease(
   signal = never,
 ): Promise<CompletionRecord | ReasonError | undefined> {
   const record = await readRecord(layout, digest)
-  if (!(await isFolder(join(layout.releases, releaseName(digest))))) return undefined
+  if (!isFolder(join(layout.releases, releaseName(digest)))) return undefined
   const boot = await bootOf(layout)
   if (record?.boot === boot) return record
   if (record === undefined || (record.manifest === null && record.tree === null))
@@ -58,9 +58,10 @@ export function drift(digest: Digest, detail: Detail<'drift'>, how: string, opti
   return refusal('drift', detail, `the release ${digest} on disk is not what was verified (${detail}): ${how}`, options)
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  return lstat(path).then(
-    (stat) => stat.isDirectory(),
-    () => false,
-  )
+function isFolder(path: string): boolean {
+  try {
+    return lstatSync(path).isDirectory()
+  } catch {
+    return false
+  }
 }

@@ -31,6 +31,7 @@ export interface WarmFetcher {
   /** Megabytes, the most it held since `forgetPeak`, or ever. */
   peakMb(): number
   forgetPeak(): void
+  lines(): readonly string[]
   stop(): Promise<void>
 }
 
@@ -100,6 +101,7 @@ export async function startWarmFetcher(
     },
     peakMb: fetcher.peakMb,
     // proc(5): the peak becomes what is held now.
+    lines: () => fetcher.lines,
     forgetPeak: () => writeFileSync(`/proc/${fetcher.child.pid}/clear_refs`, '5'),
     stop: fetcher.stop,
   }
