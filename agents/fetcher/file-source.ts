@@ -36,10 +36,12 @@ export function createFileSource({ path, intervalMs, deliver, log }: FileSourceO
       log.warn({ path, err: error }, 'the annotations file cannot be read; the last target stays')
     }
   }
-  /** Now, and once more when the events of one swap are over: the first may come before the link is moved. */
-  function look(): void {
+  /** A rename puts a whole file there, as the kubelet does it; what writes into the file may not be done yet. */
+  function renamed(event: string): void {
+    if (event === 'rename' && existsSync(path)) read(performance.now())
+  }
+  function soon(): void {
     const at = performance.now()
-    if (timer === undefined && existsSync(path)) read(at)
     timer ??= setTimeout(() => {
       timer = undefined
       read(at)
@@ -49,13 +51,13 @@ export function createFileSource({ path, intervalMs, deliver, log }: FileSourceO
   return {
     name: 'file source',
     start() {
-      watcher.on('raw', look)
-      watcher.on('all', look)
+      watcher.on('raw', renamed)
+      watcher.on('all', soon)
       watcher.on('error', (error) =>
         log.warn({ path, err: error }, 'the annotations file cannot be watched; it is read at intervals'),
       )
       watcher.add(dirname(path))
-      interval = setInterval(look, intervalMs)
+      interval = setInterval(soon, intervalMs)
       read(performance.now())
     },
     async stop() {
