@@ -1,10 +1,11 @@
 // Writes a delta pack: what one tree has and another has not, by digest; a file that only moved is not in it.
 
-import { once } from 'node:events'
 import { closeSync, openSync, readSync } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
 import { constants, createZstdCompress } from 'node:zlib'
 import { encodeDeltaHead, encodeRecordHead, recordHeadBytes } from './delta-pack.ts'
 import { parentsFirst } from './index-pack.ts'
+import { createFileHash } from './tree-digest.ts'
 import { TreeError } from './tree-error.ts'
 import type { ObjectStore } from './tree-folder.ts'
 import { parseObject } from './tree-object.ts'
@@ -45,33 +46,32 @@ export async function writeDelta(
   for (const [, bytes] of objects) size += bytes.length
   for (const length of files.values()) size += length
   await put(encodeDeltaHead({ from: from.digest, to: to.digest }))
-  const stream = createZstdCompress({
-    pledgedSrcSize: size,
-    chunkSize: 128 * 1024,
-    params: { [constants.ZSTD_c_compressionLevel]: size <= smallBytes ? levelSmall : levelLarge },
-  })
-  const drained = (async () => {
-    for await (const part of stream) if (Buffer.isBuffer(part)) await put(part)
-  })()
-  const write = async (bytes: Buffer) => {
-    if (!stream.write(bytes)) await Promise.race([once(stream, 'drain'), drained])
+  await pipeline(
+    records(objects, files, contents),
+    createZstdCompress({
+      pledgedSrcSize: size,
+      chunkSize: 128 * 1024,
+      params: { [constants.ZSTD_c_compressionLevel]: size <= smallBytes ? levelSmall : levelLarge },
+    }),
+    async (parts: AsyncIterable<Uint8Array>) => {
+      for await (const part of parts) await put(part)
+    },
+  )
+}
+
+function* records(
+  objects: DeltaContent['objects'],
+  files: DeltaContent['files'],
+  contents: ReadonlyMap<string, string | Buffer>,
+): Generator<Buffer> {
+  for (const [digest, bytes] of objects) {
+    yield encodeRecordHead('object', digest, bytes.length)
+    yield bytes
   }
-  try {
-    for (const [digest, bytes] of objects) {
-      await write(encodeRecordHead('object', digest, bytes.length))
-      await write(bytes)
-    }
-    for (const [digest, length] of files) {
-      await write(encodeRecordHead('file', digest, length))
-      for (const part of piecesOf(contents.get(digest), digest, length)) await write(part)
-    }
-    stream.end()
-  } catch (error) {
-    stream.destroy()
-    await drained.catch(() => {})
-    throw error
+  for (const [digest, length] of files) {
+    yield encodeRecordHead('file', digest, length)
+    yield* piecesOf(contents.get(digest), digest, length)
   }
-  await drained
 }
 
 function filesOf(objects: Iterable<Buffer>): Map<string, number> {
@@ -88,14 +88,21 @@ function filesOf(objects: Iterable<Buffer>): Map<string, number> {
 function* piecesOf(file: string | Buffer | undefined, digest: string, size: number): Generator<Buffer> {
   if (file === undefined) throw new TreeError('missing', `the content of the file ${digest} is not there`)
   const open = openSync(file, 'r')
+  const hash = createFileHash()
   try {
     for (let left = size; left > 0; ) {
       const piece = Buffer.allocUnsafe(Math.min(left, pieceBytes))
       const read = readSync(open, piece)
-      if (read === 0) throw new TreeError('malformed', `${String(file)} changed while it was packed`)
+      if (read === 0) break
       left -= read
+      hash.update(piece.subarray(0, read))
       yield piece.subarray(0, read)
     }
+    if (hash.digest('hex') !== digest)
+      throw new TreeError(
+        'malformed',
+        `${String(file)} changed while it was packed: pack a folder that nobody writes to`,
+      )
   } finally {
     closeSync(open)
   }

@@ -72,9 +72,10 @@ function header({ name, prefix, to, size, mode, type }: Fields): Buffer {
   return bytes
 }
 
-/** Undefined where it does not fit; text that is no ASCII does not either, since ustar does not say what it means. */
+/** Undefined where a PAX record has to say it: what does not fit, and text that is no ASCII, whose encoding ustar leaves open. */
 function splitPath(path: string): { readonly name: string; readonly prefix: string } | undefined {
-  if (!isAscii(Buffer.from(path, 'latin1'))) return undefined
+  const bytes = Buffer.from(path, 'latin1')
+  if (isUtf8(bytes) && !isAscii(bytes)) return undefined
   if (path.length <= 100) return { name: path, prefix: '' }
   // The last slash of a folder's name is no place to cut.
   const at = path.indexOf('/', Math.max(0, path.length - 101))

@@ -1,14 +1,16 @@
-// From a folder to a signed artifact: clean copy -> install -> archive -> signature, in a folder of its own that goes away.
+// From a folder to a signed artifact: clean copy -> install -> archive or tree -> signature, in a folder of its own that goes away.
 import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PackError, type Packed, packFolder } from '@aether/artifact/pack'
 import { signDigest } from '@aether/artifact/sign'
+import type { StoreFile } from '@aether/artifact/tree-store'
 import { copyClean, refuseEscapes } from './clean-copy.ts'
 import { readCommit } from './commit.ts'
 import { Failure } from './failure.ts'
 import { installModules } from './install.ts'
 import type { Output } from './output.ts'
+import { packTree, type TreeOptions } from './pack-tree.ts'
 import type { Project } from './project.ts'
 import type { Env, Settings } from './settings.ts'
 import { loadSigningKey } from './signing.ts'
@@ -22,9 +24,13 @@ export interface PackOptions {
   readonly allowScripts: boolean
   /** Where the artifact is left; otherwise it goes with the folder when `use` has ended. */
   readonly out?: string
+  /** A tree, in place of an archive. */
+  readonly tree?: TreeOptions
 }
 
 export interface PackedApp extends Packed {
+  /** All files of a tree. */
+  readonly store?: readonly StoreFile[]
   readonly signature: string | null
   readonly commit: string | null
   readonly ms: { readonly install: number; readonly pack: number }
@@ -58,7 +64,10 @@ export async function packApp<T>(
     const installMs = performance.now() - installing
     signal.throwIfAborted()
     output.transient('packing ...')
-    const packed = await packFolder(tree, options.out ?? join(work, 'app.tar.gz')).catch(toPackFailure)
+    const packed =
+      options.tree === undefined
+        ? await packFolder(tree, options.out ?? join(work, 'app.tar.gz')).catch(toPackFailure)
+        : await packTree(tree, options.tree, output)
     output.transient('')
     signal.throwIfAborted()
     return await use({

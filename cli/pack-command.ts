@@ -1,8 +1,10 @@
-// aether pack: the artifact as a file.
+// aether pack: the artifact as a file, or the files of a tree.
 import { mkdir, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import type { CommandContext, CommandDefinition } from './command.ts'
+import { Failure } from './failure.ts'
 import { type PackedApp, type PackOptions, packApp } from './pack-app.ts'
+import { treeFile } from './pack-tree.ts'
 import { loadProject, type Project } from './project.ts'
 import { loadSettings, type Settings } from './settings.ts'
 import { formatBytes, formatMs } from './table.ts'
@@ -21,19 +23,44 @@ export const pack: CommandDefinition = {
   about:
     'Copies the folder without what .aetherignore and the defaults leave out (node_modules, .git, .env*, *.pem, ...), installs ' +
     'the dependencies for production in the copy, and packs it: the same tree gives the same bytes. With AETHER_SIGNING_KEY ' +
-    'the digest is signed. No registry, image or cluster is touched.',
-  options: [['--out <file>', 'the artifact (default: .aether/<app>.tar.gz in the folder)'], ...packFlags],
-  examples: ['aether pack', 'aether pack ./services/shop --out shop.tar.gz'],
+    'the digest is signed. No registry, image or cluster is touched. With --tree the artifact is a tree: files for any static ' +
+    'server, from which a pod that runs the release before takes what changed and no more.',
+  options: [
+    [
+      '--out <path>',
+      'the artifact (default: .aether/<app>.tar.gz in the folder); with --tree the folder for its files',
+    ],
+    ['--tree', 'write a tree: <app>.tree, and beside it .full, .index and a .from-<digest> for each --from'],
+    [
+      '--from <tree...>',
+      'a .tree of before, its .index beside it: pods that run it will fetch the difference; repeatable',
+    ],
+    ...packFlags,
+  ],
+  examples: [
+    'aether pack',
+    'aether pack ./services/shop --out shop.tar.gz',
+    'aether pack --tree --out ./store/v2 --from ./store/v1/shop.tree',
+  ],
   async run(context) {
     const { cwd, flags, output, env } = context
     const project = await loadProject(resolve(cwd, context.args[0] ?? '.'))
     const settings = await loadSettings(flags, env, project.folder, output.warn)
     const given = flags.text('out')
-    const out = given === undefined ? await ownFile(project) : resolve(cwd, given)
-    return packApp(project, { ...packOptions(context, settings), out }, async (packed) => {
+    const from = flags.list('from').map((file) => resolve(cwd, file))
+    const isTree = flags.isSet('tree')
+    if (from.length > 0 && !isTree)
+      throw new Failure('usage', '--from is for a tree', { next: 'write --tree too, or leave --from out' })
+    const folder = given === undefined ? await ownFolder(project) : resolve(cwd, given)
+    const archive = given === undefined ? join(folder, `${project.appName ?? 'app'}.tar.gz`) : folder
+    const what = isTree ? { tree: { file: treeFile(folder, project.appName), from } } : { out: archive }
+    return packApp(project, { ...packOptions(context, settings), ...what }, async (packed) => {
       sayPacked(context, packed)
-      output.line(`file       ${packed.file}`)
-      return { ...packedRecord(packed), file: packed.file }
+      const { file, store } = packed
+      for (const one of store ?? [{ file, bytes: packed.bytes }])
+        output.line(`file       ${one.file}${store === undefined ? '' : `  ${formatBytes(one.bytes)}`}`)
+      const files = store?.map((one) => ({ name: basename(one.file), bytes: one.bytes }))
+      return { ...packedRecord(packed), file, ...(files === undefined ? {} : { files }) }
     })
   },
 }
@@ -63,9 +90,9 @@ export function packedRecord({ digest, bytes, entries, signature, commit, ms }: 
 }
 
 /** In a folder that git passes over. */
-async function ownFile({ folder, appName }: Project): Promise<string> {
+async function ownFolder({ folder }: Project): Promise<string> {
   const own = join(folder, '.aether')
   await mkdir(own, { recursive: true })
   await writeFile(join(own, '.gitignore'), '*\n')
-  return join(own, `${appName ?? 'app'}.tar.gz`)
+  return own
 }
