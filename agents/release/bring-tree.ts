@@ -2,7 +2,6 @@
 // lacking, or the whole pack. A source that lies or breaks costs its bytes and no more: the next one is asked.
 import { TreeError } from '@aether/artifact/tree-error'
 import { maxObjectBytes, parseObject } from '@aether/artifact/tree-object'
-import type { VolumeLayout } from '@aether/contract/layout'
 import { ReasonError, refusal } from '@aether/contract/reasons'
 import { readCurrent } from './activate.ts'
 import { bringDelta } from './delta-source.ts'
@@ -10,15 +9,18 @@ import { toDiskError } from './disk-error.ts'
 import type { ArtifactStream } from './fetch.ts'
 import { bringFull } from './full-source.ts'
 import { heldTree } from './held-trees.ts'
+import { bringRanges } from './range-source.ts'
 import { bootOf, readRecord } from './record.ts'
 import type { TreeSource } from './refreshed.ts'
 import type { Base, TreeContext } from './tree-context.ts'
-import { toTreeReason } from './tree-fault.ts'
+import { TreeRefused, toTreeReason } from './tree-fault.ts'
 import type { StagedTree } from './tree-staged.ts'
 
 /** The release that serves, where it is a tree whose files are trusted and whose objects are held. */
-async function findBase(layout: VolumeLayout): Promise<Base | undefined> {
+async function findBase({ layout, signed }: TreeContext): Promise<Base | undefined> {
   const digest = await readCurrent(layout)
+  // What is damaged is no base for what is to mend it.
+  if (digest === signed.target.digest) return undefined
   const record = digest === null ? undefined : await readRecord(layout, digest)
   if (digest === null || !record?.tree || record.mended || record.boot !== (await bootOf(layout))) return undefined
   const tree = await heldTree(layout, digest)
@@ -29,7 +31,7 @@ async function findBase(layout: VolumeLayout): Promise<Base | undefined> {
 
 /** `undefined` where there is no delta, or none that holds: why, is in `refused` then. */
 export async function tryDelta(context: TreeContext): Promise<StagedTree | undefined> {
-  const base = await findBase(context.layout)
+  const base = await findBase(context)
   if (base === undefined) return undefined
   return attempt('delta', () => bringDelta(base, context), context)
 }
@@ -37,6 +39,9 @@ export async function tryDelta(context: TreeContext): Promise<StagedTree | undef
 /** `stream` begins as a tree's root does. Throws ReasonError where no source has it all. */
 export async function bringTree(stream: ArtifactStream, context: TreeContext): Promise<StagedTree> {
   await readRoot(stream)
+  const base = await findBase(context)
+  const staged = base && (await attempt('ranges', () => bringRanges(base, context), context))
+  if (staged !== undefined) return staged
   try {
     return await bringFull(context)
   } catch (error) {
@@ -71,6 +76,7 @@ async function attempt(
   try {
     return await bring()
   } catch (thrown) {
+    if (thrown instanceof TreeRefused) throw thrown.cause
     const error = await reasonOf(thrown, context)
     context.downloads.signal.throwIfAborted()
     if (!(error instanceof ReasonError) || !isOfSource(error)) throw error

@@ -17,3 +17,12 @@ export function toTreeReason(error: unknown): unknown {
   if (error.code === 'mismatch') return refusal('checksum', 'mismatch', error.message, options)
   return refusal('extract', extractDetails[error.code], error.message, options)
 }
+
+/** The tree itself breaks a rule, whoever gives it: its objects are proven. No other source makes it better. */
+export class TreeRefused extends Error {
+  override readonly name = 'TreeRefused'
+
+  constructor(cause: unknown) {
+    super('the tree breaks a rule', { cause: toTreeReason(cause) })
+  }
+}

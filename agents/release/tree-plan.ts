@@ -39,7 +39,7 @@ export interface Plan {
   readonly totals: TreeTotals
 }
 
-interface Side {
+export interface Side {
   readonly root: string
   readonly store: FindObject
 }
