@@ -81,8 +81,10 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, standb
     const record = await readRecord(layout, live)
     const isTrusted = record?.boot === (await bootOf(layout))
     const slices = createSlices(driftBytesPerSec, signal)
-    if (isTrusted && record.tree !== null) await lookAfterTree(live, slices)
-    else if (isTrusted && record.manifest === null) {
+    if (isTrusted && record.tree !== null) {
+      await lookAfterTree(live, slices)
+      await prepare(signal)
+    } else if (isTrusted && record.manifest === null) {
       const manifest = await writeManifest(layout, live, slices)
       signal.throwIfAborted()
       await amendRecord(layout, { ...record, manifest })

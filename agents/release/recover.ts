@@ -1,6 +1,7 @@
 // What a start does first: makes the folders, and removes what a crash may have left.
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Digest } from '@aether/contract/digest'
 import { digestOfReleaseName, releaseName, type VolumeLayout, workspaceNames } from '@aether/contract/layout'
 import { ReasonError } from '@aether/contract/reasons'
 import { readActivation, readCurrent } from './activate.ts'
@@ -23,6 +24,7 @@ export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError |
       for (const name of await readdir(folder))
         if (name.endsWith('.tmp') || name.startsWith('.current-')) await remove(join(folder, name))
     const [boot, current, last] = [await bootOf(layout), await readCurrent(layout), await readActivation(layout)]
+    await recoverStandby(layout, current)
     const trusted = current === null ? undefined : await trustRelease(layout, current)
     for (const name of await readdir(releases)) {
       const digest = digestOfReleaseName(name)
@@ -38,17 +40,24 @@ export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError |
       if (!kept.has(name.replace(/\.json$/, ''))) await remove(join(complete, name))
     for (const folder of [manifests, trees])
       for (const name of await readdir(folder)) if (!kept.has(name)) await remove(join(folder, name))
-    for (const name of await readdir(standby)) {
-      const digest = digestOfReleaseName(name)
-      const record = digest && digest === current ? await readRecord(layout, digest) : undefined
-      // Its names, as those of the release that it is a clone of, are what this boot wrote, or nobody knows.
-      if (record === undefined || record.boot !== boot) await remove(join(standby, name))
-    }
     if (current === null || (trusted !== undefined && !(trusted instanceof ReasonError))) return undefined
     await remove(join(workspace, workspaceNames.current))
     return trusted ?? drift(current, 'missing', `there is no folder ${releaseName(current)}`)
   } catch (error) {
     throw await toDiskError(error, layout.root)
+  }
+}
+
+/** A clone counts in the boot that made it; so this comes before what serves is trusted in another one. */
+async function recoverStandby(layout: VolumeLayout, current: Digest | null): Promise<void> {
+  const record = current === null ? undefined : await readRecord(layout, current)
+  const isOfBoot = record?.boot === (await bootOf(layout))
+  for (const name of await readdir(layout.standby)) {
+    if (isOfBoot && digestOfReleaseName(name) === current) continue
+    // By one rename, so that half of it is never taken for a clone.
+    const away = join(layout.staging, name)
+    await rename(join(layout.standby, name), away)
+    await remove(away)
   }
 }
 
