@@ -11,9 +11,11 @@ import { removeTree } from './remove-tree.ts'
 import { createTreeBuilder } from './tree-builder.ts'
 import { openBeside, type TreeContext, wireBytes } from './tree-context.ts'
 import { provenTree, type StagedTree } from './tree-staged.ts'
-import { createUnpacker } from './unpack.ts'
+import { createTreeUnpacker } from './tree-unpacker.ts'
 
 export const fullSuffix = '.full'
+
+const threadBytes = 2 * 1024 * 1024
 
 /** Throws what the server or the disk says, TreeError, ReasonError; then staging is as it was. `opened` may be the pack already. */
 export async function bringFull(context: TreeContext, opened?: Download): Promise<StagedTree> {
@@ -22,7 +24,10 @@ export async function bringFull(context: TreeContext, opened?: Download): Promis
   const download = opened ?? (await openBeside(context, fullSuffix))
   const folder = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
   const builder = createTreeBuilder()
-  const unpacker = createUnpacker(folder, limits, room, builder)
+  // A thread takes 30 ms to start, in which a small tree is unpacked.
+  const isLarge = !(Number(download.headers['content-length'] ?? 0) < threadBytes)
+  const hand = isLarge ? (await import('./second-hand.ts')).startSecondHand() : undefined
+  const unpacker = createTreeUnpacker(folder, limits, room, builder, hand)
   try {
     await mkdir(folder, { recursive: true, mode: 0o775 })
     for await (const chunk of download.read()) await unpacker.write(chunk)
@@ -43,7 +48,11 @@ export async function bringFull(context: TreeContext, opened?: Download): Promis
   } catch (error) {
     download.cancel()
     unpacker.abandon()
+    // It may still write.
+    await hand?.end()
     await removeTree(folder)
     throw error
+  } finally {
+    await hand?.end()
   }
 }

@@ -1,5 +1,5 @@
 import { type Digest, digestFromHex } from '@aether/contract/digest'
-import fc from 'fast-check'
+import { array, assert, boolean, infiniteStream, nat, property, record } from 'fast-check'
 import { test } from 'tap'
 import { ancestorsOf, bytesTogether, type Share } from './shares.ts'
 
@@ -11,12 +11,12 @@ interface Made extends Share {
 }
 
 /** Each release is made from an earlier one, or from nothing; some of its inodes go and some are new. */
-const releases = fc.array(fc.record({ base: fc.nat(20), keeps: fc.nat(100), writes: fc.nat(10) }), { maxLength: 12 })
+const releases = array(record({ base: nat(20), keeps: nat(100), writes: nat(10) }), { maxLength: 12 })
 
 await test('bytes that releases share count once, and never too little', (t) => {
   let last = 0
-  fc.assert(
-    fc.property(releases, fc.infiniteStream(fc.boolean()), (plans, isKept) => {
+  assert(
+    property(releases, infiniteStream(boolean()), (plans, isKept) => {
       const made: Made[] = []
       for (const { base, keeps, writes } of plans) {
         const from = made[base]

@@ -3,7 +3,6 @@ import { createFileHash } from '@aether/artifact/tree-digest'
 import { nameOf } from '@aether/artifact/tree-name'
 import { encodeFolder, type TreeEntry } from '@aether/artifact/tree-object'
 import type { TreeTotals } from './tree-plan.ts'
-import type { UnpackWatcher } from './unpack.ts'
 
 export interface BuiltTree {
   readonly root: string
@@ -11,7 +10,13 @@ export interface BuiltTree {
   readonly totals: TreeTotals
 }
 
-export interface TreeBuilder extends UnpackWatcher {
+export interface TreeBuilder {
+  folder(path: string): void
+  link(path: string, to: string): void
+  /** A file that comes in pieces. */
+  fileBegin(path: string, executable: boolean, size: number): void
+  fileData(bytes: Uint8Array): void
+  fileEnd(): void
   /** A whole file, hashed by somebody else. */
   file(path: string, executable: boolean, size: number, digest: string): void
   /** Throws TreeError for what no tree can hold. */
