@@ -8,17 +8,20 @@ import { digestOfFile, digestOfObject } from '@aether/artifact/tree-digest'
 import { encodeFolder, type TreeEntry } from '@aether/artifact/tree-object'
 import { type Digest, digestFromHex, hexOf } from '@aether/contract/digest'
 import type { Detail } from '@aether/contract/reasons'
+import { testFolder } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
-import { releasePath } from './activate.ts'
+import { readCurrent, releasePath } from './activate.ts'
 import { prepareNext } from './background.ts'
 import { pruneReleases } from './prune.ts'
-import { createWorld, type limits, listTree, refuses } from './test-kit.ts'
+import { createWorld, type limits, listTree, reasonOf, refuses } from './test-kit.ts'
 import { deltaPath, type PublishedTree, publishTree } from './test-trees.ts'
+import { mountVolume, needsRoot } from './test-volume.ts'
 
 const never = new AbortController().signal
 
-async function createTrees(t: Test, changes: Partial<typeof limits> = {}) {
-  const world = await createWorld(t, changes)
+async function createTrees(t: Test, changes: Partial<typeof limits> = {}, root?: string) {
+  const world = await createWorld(t, changes, root)
+  if (root !== undefined) testFolder(t)
   const [app, store] = [join(t.testdirName, 'app'), join(t.testdirName, 'store')]
   for (const folder of [join(app, 'lib'), store]) mkdirSync(folder, { recursive: true })
   for (let n = 0; n < 20; n++) writeFileSync(join(app, 'lib', `part-${n}`), randomBytes(200_000))
@@ -244,6 +247,50 @@ await test('a release pruned or damaged meanwhile is no base, and a standby that
   t.strictSame(listTree(releasePath(layout, three.digest)), listTree(world.app))
   t.strictSame(await pruneReleases(layout, 2, []), [one.digest])
   t.notOk(existsSync(join(layout.trees, `sha256-${hexOf(one.digest)}`)))
+})
+
+await test(
+  'a volume that is full in the middle of a delta keeps what it serves, and takes the next one that fits',
+  needsRoot,
+  async (t) => {
+    const world = await createTrees(t, {}, mountVolume(t, 'size=6m'))
+    const { app, layout } = world
+    const one = await world.publish()
+    await world.take(one)
+    await world.prepare()
+    writeFileSync(join(app, 'a-first'), 'this one fits')
+    writeFileSync(join(app, 'large'), randomBytes(4_000_000))
+    const two = await world.publish(one)
+    t.match(await reasonOf(world.take(two)), { reason: 'disk_full', detail: 'bytes' })
+    t.equal(await readCurrent(layout), one.digest)
+    t.strictSame(readdirSync(layout.staging), [])
+    t.strictSame(readdirSync(layout.releases), [`sha256-${hexOf(one.digest)}`])
+    rmSync(join(app, 'large'))
+    const three = await world.publish(one)
+    t.match(await world.take(three), { source: 'delta', activation: { id: 2 } })
+    t.strictSame(listTree(releasePath(layout, three.digest)), listTree(app))
+  },
+)
+
+await test('bytes that releases share count once against the budget', async (t) => {
+  const world = await createTrees(t, { maxWorkspaceBytes: 5_000_000 })
+  const { app, layout } = world
+  let before = await world.publish()
+  await world.take(before)
+  for (let n = 0; n < 4; n++) {
+    writeFileSync(join(app, 'server.js'), randomBytes(20_000))
+    const next = await world.publish(before)
+    t.equal((await world.take(next)).source, 'delta')
+    before = next
+  }
+  t.equal(readdirSync(layout.releases).length, 5, 'five of 4 MB in 5 MB')
+  writeFileSync(join(app, 'server.js'), randomBytes(950_000))
+  const large = await world.publish(before)
+  await world.take(large)
+  t.ok(readdirSync(layout.releases).length < 6, 'the oldest went for it')
+  writeFileSync(join(app, 'server.js'), randomBytes(1_500_000))
+  const tooLarge = await world.publish(large)
+  t.match(await reasonOf(world.take(tooLarge)), { reason: 'disk_full', detail: 'budget' })
 })
 
 function bytesAt(world: Trees, path: string): Buffer {
