@@ -13,6 +13,8 @@ export interface PublishedTree {
   readonly file: string
 }
 
+let published = 0
+
 /** The files of the tree of a folder, made in `store`; with deltas from those of `from`. */
 export async function publishTree(
   routes: { set(path: string, bytes: Uint8Array): unknown },
@@ -20,7 +22,7 @@ export async function publishTree(
   store: string,
   from: readonly PublishedTree[] = [],
 ): Promise<PublishedTree> {
-  const name = `tree-${readdirSync(store).filter((file) => file.endsWith('.full')).length}`
+  const name = `tree-${++published}`
   const file = join(store, name)
   const old = await Promise.all(from.map((one) => loadTree(one.file)))
   const { digest } = await writeTree(readSource(folder), file, old)
