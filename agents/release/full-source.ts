@@ -26,7 +26,7 @@ export async function bringFull(context: TreeContext, opened?: Download): Promis
   const builder = createTreeBuilder()
   // A thread takes 30 ms to start, in which a small tree is unpacked.
   const isLarge = !(Number(download.headers['content-length'] ?? 0) < threadBytes)
-  const hand = isLarge ? (await import('./second-hand.ts')).startSecondHand() : undefined
+  const hand = isLarge ? (await import('./second-hand.ts')).startSecondHand(folder) : undefined
   const unpacker = createTreeUnpacker(folder, limits, room, builder, hand)
   try {
     await mkdir(folder, { recursive: true, mode: 0o775 })
@@ -35,6 +35,8 @@ export async function bringFull(context: TreeContext, opened?: Download): Promis
     const { root, objects, totals } = builder.build()
     if (root !== hexOf(digest))
       throw new TreeError('mismatch', `the full pack makes the tree ${root}, and not ${hexOf(digest)}`)
+    // It has nothing left to do, and nobody waits for its end.
+    void hand?.end()
     return provenTree(signed, {
       folder,
       totals,
@@ -52,7 +54,5 @@ export async function bringFull(context: TreeContext, opened?: Download): Promis
     await hand?.end()
     await removeTree(folder)
     throw error
-  } finally {
-    await hand?.end()
   }
 }

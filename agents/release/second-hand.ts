@@ -7,7 +7,7 @@ export interface SecondHand {
   /** Whether it has nothing to do after what it does now. */
   isFree(): boolean
   /** The part's memory is its own from then on. Never rejects: what goes wrong, `finish` throws. */
-  take(part: Buffer, tasks: readonly FileTask[], done: (digests: readonly string[]) => void): void
+  take(part: Uint8Array<ArrayBuffer>, tasks: readonly FileTask[], done: (digests: readonly string[]) => void): void
   /** All that it took is done. */
   finish(): Promise<void>
   end(): Promise<void>
@@ -17,8 +17,14 @@ const mostParts = 2
 /** It has no more in hand than the parts: a small heap, and a small thread. */
 const resourceLimits = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 32, stackSizeMb: 1 }
 
-export function startSecondHand(): SecondHand {
-  const worker = new Worker(new URL('./write-thread.ts', import.meta.url), { resourceLimits, env: {}, execArgv: [] })
+/** For files below `folder`. */
+export function startSecondHand(folder: string): SecondHand {
+  const worker = new Worker(new URL('./write-thread.ts', import.meta.url), {
+    workerData: folder,
+    resourceLimits,
+    env: {},
+    execArgv: [],
+  })
   const waiting: ((digests: readonly string[]) => void)[] = []
   let failure: { readonly error: unknown } | undefined
   let wake = () => {}
@@ -39,7 +45,7 @@ export function startSecondHand(): SecondHand {
     take(part, tasks, done) {
       waiting.push(done)
       const request: WriteRequest = { part, tasks }
-      worker.postMessage(request, [part.buffer instanceof ArrayBuffer ? part.buffer : new ArrayBuffer(0)])
+      worker.postMessage(request, [part.buffer])
     },
     async finish() {
       while (waiting.length > 0 && failure === undefined)

@@ -1,12 +1,9 @@
-// The tar of a full pack in, files on disk and their digests out. Read and admitted as any archive (unpack.ts); but of a row of
-// zstd frames several are unpacked at once, and a second thread writes every other part.
+// The tar of a full pack in, files on disk and their digests out. Read and admitted as any archive (unpack.ts); but where there
+// is a second thread, it writes and hashes the files of every other part.
 import { closeSync, mkdirSync, openSync, symlinkSync, writeSync } from 'node:fs'
-import { promisify } from 'node:util'
-import { constants, zstdDecompress } from 'node:zlib'
 import { createInflater } from '@aether/artifact/inflate'
 import { createTarReader, type TarEntry } from '@aether/artifact/tar-reader'
 import { fileTag } from '@aether/artifact/tree-digest'
-import { TreeError } from '@aether/artifact/tree-error'
 import { createTreePolicy } from '@aether/artifact/tree-policy'
 import { refusal } from '@aether/contract/reasons'
 import type { Room } from './budget.ts'
@@ -14,10 +11,9 @@ import { type FileTask, writeFiles } from './file-writer.ts'
 import type { SecondHand } from './second-hand.ts'
 import type { TreeBuilder } from './tree-builder.ts'
 import type { UnpackLimits } from './unpack.ts'
-import { createFrameCutter, type Frame } from './zstd-frames.ts'
 
 export interface TreeUnpacker {
-  /** Resolves when more may be written. Rejects with ReasonError `extract`, TreeError, or an error of the file system. */
+  /** Resolves when more may be written. Rejects with ReasonError `extract` or an error of the file system. */
   write(chunk: Uint8Array): Promise<void>
   /** All is on disk and told to the builder. */
   end(): Promise<void>
@@ -30,11 +26,6 @@ interface PendingFile {
   readonly size: number
 }
 
-const unpack = promisify(zstdDecompress)
-const windowLogMax = 23
-const mostAhead = 3
-const ratioFloorBytes = 64 * 1024 * 1024
-
 export function createTreeUnpacker(
   folder: string,
   limits: UnpackLimits,
@@ -44,7 +35,6 @@ export function createTreeUnpacker(
 ): TreeUnpacker {
   const policy = createTreePolicy(limits)
   const made = new Set([''])
-  const cutter = createFrameCutter()
   let bytes = 0
   let tasks: FileTask[] = []
   /** The files of `tasks`, in order. */
@@ -52,12 +42,10 @@ export function createTreeUnpacker(
   let file: PendingFile | undefined
   /** Of a file that is in no part as a whole. */
   let open = -1
-  let [taken, unpacked, partStart] = [0, 0, 0]
-  let isCut: boolean | undefined
-  const ahead: Promise<Buffer>[] = []
+  let partStart = 0
 
   const reader = createTarReader({ entry, data, end: endFile }, limits)
-  const inflater = createInflater((part) => takePart(part, false), limits)
+  const inflater = createInflater(takePart, limits)
 
   function entry(found: TarEntry): void {
     if (found.kind === 'folder') makeFolder(policy.admitFolder(found.path).path)
@@ -86,8 +74,8 @@ export function createTreeUnpacker(
     if (file === undefined) return
     // The header stands before it, where the tag is put to be hashed with it.
     if (open < 0 && part.length === file.size && part.byteOffset - partStart >= fileTag.length) {
-      const from = part.byteOffset
-      tasks.push({ path: `${folder}/${file.path}`, executable: file.executable, from, to: from + part.length })
+      const from = part.byteOffset - partStart
+      tasks.push({ path: file.path, executable: file.executable, from, to: from + part.length })
       return
     }
     if (open < 0) begin(file)
@@ -124,70 +112,25 @@ export function createTreeUnpacker(
     return `${folder}/${path}`
   }
 
-  function takePart(part: Uint8Array, isOwn: boolean): void {
+  function takePart(part: Uint8Array): void {
     partStart = part.byteOffset
     reader.write(part)
     const [mine, files] = [tasks, named]
     tasks = []
     named = []
+    if (mine.length === 0) return
     const done = (digests: readonly string[]) => {
       for (const [at, { path, executable, size }] of files.entries())
         builder.file(path, executable, size, digests[at] ?? '')
     }
-    // Offsets are in the memory that the part is of.
-    const whole = Buffer.from(part.buffer)
-    if (mine.length === 0) return
-    // A small one may have neighbours in its memory.
-    if (isOwn && part.buffer.byteLength > Buffer.poolSize && hand?.isFree()) hand.take(whole, mine, done)
-    else done(writeFiles(whole, mine))
-  }
-
-  async function takeFrame({ packed, unpackedBytes }: Frame): Promise<void> {
-    taken += packed.length
-    unpacked += unpackedBytes
-    if (unpacked > ratioFloorBytes && unpacked > taken * limits.maxUnpackRatio)
-      throw refusal(
-        'extract',
-        'limit',
-        `the artifact unpacks to more than ${limits.maxUnpackRatio} times its bytes: raise AETHER_MAX_UNPACK_RATIO if that is right`,
-      )
-    const options = {
-      chunkSize: Math.max(64, unpackedBytes + 64),
-      maxOutputLength: Math.max(1, unpackedBytes),
-      params: { [constants.ZSTD_d_windowLogMax]: windowLogMax },
-    }
-    const coming = unpack(packed, options)
-    coming.catch(() => undefined)
-    ahead.push(coming)
-    if (ahead.length >= mostAhead) await takeNext()
-  }
-  async function takeNext(): Promise<void> {
-    const part = await ahead.shift()?.catch((cause: unknown) => {
-      throw new TreeError('malformed', 'the full pack has a frame that cannot be unpacked', { cause })
-    })
-    if (part !== undefined) takePart(part, true)
+    if (hand?.isFree() === true) hand.take(new Uint8Array(part), mine, done)
+    else done(writeFiles(folder, part, mine))
   }
 
   return {
-    async write(chunk) {
-      const frames = isCut === false ? undefined : cutter.push(chunk)
-      if (frames === undefined) {
-        // Packed by something else: as one stream.
-        const first = isCut === undefined ? cutter.rest() : chunk
-        isCut = false
-        return inflater.write(Buffer.from(first))
-      }
-      if (frames.length > 0) isCut = true
-      for (const frame of frames) await takeFrame(frame)
-    },
+    write: inflater.write,
     async end() {
-      if (isCut === true) {
-        while (ahead.length > 0) await takeNext()
-        if (cutter.rest().length > 0) throw new TreeError('malformed', 'the full pack ends in the middle of a frame')
-      } else {
-        if (isCut === undefined) await inflater.write(Buffer.from(cutter.rest()))
-        await inflater.end()
-      }
+      await inflater.end()
       await hand?.finish()
       reader.finish()
       policy.finish()
