@@ -78,8 +78,7 @@ async function attempt(
   } catch (thrown) {
     if (thrown instanceof TreeRefused) throw thrown.cause
     const error = await reasonOf(thrown, context)
-    context.downloads.signal.throwIfAborted()
-    if (!(error instanceof ReasonError) || !isOfSource(error)) throw error
+    if (context.downloads.signal.aborted || !(error instanceof ReasonError) || !isOfSource(error)) throw error
     // Nobody made one: that is no fault.
     if (error.detail !== 'not_found' && error.detail !== 'forbidden') context.refused.push({ source, error })
     return undefined

@@ -102,8 +102,8 @@ async function measureApp(letter: string, app: string, world: World): Promise<re
     await git?.run()
     for (const [name, share] of Object.entries(shares)) {
       // A new worktree takes what it takes, however little changed.
-      const git = name === 'one file' ? stage.git : undefined
-      found.push(...(await measureEdits(name, share, { ...stage, git })))
+      const isMeasured = name === 'one file'
+      found.push(...(await measureEdits(name, share, { ...stage, git: isMeasured ? git : undefined })))
     }
     return found
   } finally {

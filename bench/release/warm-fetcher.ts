@@ -31,7 +31,6 @@ export interface WarmFetcher {
   /** Megabytes, the most it held since `forgetPeak`, or ever. */
   peakMb(): number
   forgetPeak(): void
-  lines(): readonly string[]
   stop(): Promise<void>
 }
 
@@ -101,7 +100,6 @@ export async function startWarmFetcher(
     },
     peakMb: fetcher.peakMb,
     // proc(5): the peak becomes what is held now.
-    lines: () => fetcher.lines,
     forgetPeak: () => writeFileSync(`/proc/${fetcher.child.pid}/clear_refs`, '5'),
     stop: fetcher.stop,
   }
