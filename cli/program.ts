@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { appsCreate, appsList } from './apps-commands.ts'
 import { rollback, stop } from './change-commands.ts'
 import type { CommandDefinition } from './command.ts'
+import { convert } from './convert-command.ts'
 import { deploy } from './deploy-command.ts'
 import { Failure } from './failure.ts'
 import { keysAdd, keysGenerate } from './keys-commands.ts'
@@ -18,6 +19,7 @@ const definitions: readonly CommandDefinition[] = [
   appsCreate,
   appsList,
   pack,
+  convert,
   deploy,
   statusCommand,
   listCommand,
