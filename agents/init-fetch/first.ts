@@ -19,8 +19,10 @@ export async function fetchFirst(target: Target, options: RefreshOptions): Promi
       return refreshedBefore(activation)
     const refreshed = await refresh(target, options, AbortSignal.timeout(limits.totalMs))
     // What the fetcher needs to know of a tree, so that it can ask for what changed. Without it, it asks for the whole.
-    const { settleTrees } = await import('@aether/release/held-trees')
-    await settleTrees(layout, never).catch(() => undefined)
+    if (refreshed.source !== 'archive' && refreshed.source !== 'reused') {
+      const { settleTrees } = await import('@aether/release/held-trees')
+      await settleTrees(layout, never).catch(() => undefined)
+    }
     return lost === undefined ? refreshed : { ...refreshed, warnings: [lost.message, ...refreshed.warnings] }
   } finally {
     await lock.release()
