@@ -11,6 +11,8 @@ export interface Fields {
   textIfAny(name: string): string | null
   list(name: string): readonly string[]
   objectOrNull(name: string): Readonly<Record<string, unknown>> | null
+  /** Null also where it is missing, as in the record of an older version. */
+  objectIfAny(name: string): Readonly<Record<string, unknown>> | null
   /** A whole number from 0 on. */
   count(name: string): number
   /** False also where it is missing, as in the record of an older version. */
@@ -51,6 +53,11 @@ export function parseFields(json: string, what: string): Fields {
     },
     objectOrNull(name) {
       const field = fields[name]
+      if (field !== null && !isObject(field)) throw wrong(name, 'an object or null')
+      return field
+    },
+    objectIfAny(name) {
+      const field = fields[name] ?? null
       if (field !== null && !isObject(field)) throw wrong(name, 'an object or null')
       return field
     },

@@ -14,12 +14,12 @@ import { drift, trustRelease } from './trust.ts'
  * `drift`. Throws ReasonError `disk_full` or `read_only` where the volume cannot be used.
  */
 export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError | undefined> {
-  const { workspace, releases, staging, complete, manifests } = layout
+  const { workspace, releases, staging, complete, manifests, trees, standby } = layout
   try {
-    for (const folder of [workspace, releases, staging, complete, manifests])
+    for (const folder of [workspace, releases, staging, complete, manifests, trees, standby])
       await mkdir(folder, { recursive: true, mode: 0o775 })
     for (const name of await readdir(staging)) await remove(join(staging, name))
-    for (const folder of [layout.root, workspace, complete, manifests])
+    for (const folder of [layout.root, workspace, complete, manifests, trees])
       for (const name of await readdir(folder))
         if (name.endsWith('.tmp') || name.startsWith('.current-')) await remove(join(folder, name))
     const [boot, current, last] = [await bootOf(layout), await readCurrent(layout), await readActivation(layout)]
@@ -29,13 +29,21 @@ export async function recoverVolume(layout: VolumeLayout): Promise<ReasonError |
       // A process may read the last one all the same.
       if (digest !== undefined && (digest === current || digest === last?.digest)) continue
       const record = digest && (await readRecord(layout, digest))
-      // Whether it is whole is looked at when it is wanted; where nothing could tell, it goes.
-      if (!record || (record.boot !== boot && record.manifest === null)) await remove(join(releases, name))
+      // Whether it is whole is looked at when it is wanted; where nothing could tell, it goes. The digest of a tree tells.
+      if (!record || (record.boot !== boot && record.manifest === null && record.tree === null))
+        await remove(join(releases, name))
     }
     const kept = new Set(await readdir(releases))
     for (const name of await readdir(complete))
       if (!kept.has(name.replace(/\.json$/, ''))) await remove(join(complete, name))
-    for (const name of await readdir(manifests)) if (!kept.has(name)) await remove(join(manifests, name))
+    for (const folder of [manifests, trees])
+      for (const name of await readdir(folder)) if (!kept.has(name)) await remove(join(folder, name))
+    for (const name of await readdir(standby)) {
+      const digest = digestOfReleaseName(name)
+      const record = digest && digest === current ? await readRecord(layout, digest) : undefined
+      // Its names, as those of the release that it is a clone of, are what this boot wrote, or nobody knows.
+      if (record === undefined || record.boot !== boot) await remove(join(standby, name))
+    }
     if (current === null || (trusted !== undefined && !(trusted instanceof ReasonError))) return undefined
     await remove(join(workspace, workspaceNames.current))
     return trusted ?? drift(current, 'missing', `there is no folder ${releaseName(current)}`)

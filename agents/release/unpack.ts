@@ -15,6 +15,15 @@ export interface Unpacked {
   readonly bytes: number
 }
 
+/** Told of what is written; paths are as on disk. */
+export interface UnpackWatcher {
+  folder(path: string): void
+  link(path: string, to: string): void
+  fileBegin(path: string, executable: boolean, size: number): void
+  fileData(bytes: Uint8Array): void
+  fileEnd(): void
+}
+
 export interface Unpacker {
   /** Resolves when more may be written. Rejects with a ReasonError `extract` or an error of the file system. */
   write(chunk: Uint8Array): Promise<void>
@@ -24,7 +33,7 @@ export interface Unpacker {
   abandon(): void
 }
 
-export function createUnpacker(folder: string, limits: UnpackLimits, room: Room): Unpacker {
+export function createUnpacker(folder: string, limits: UnpackLimits, room: Room, watcher?: UnpackWatcher): Unpacker {
   const policy = createTreePolicy(limits)
   const madeFolders = new Set([''])
   let files = 0
@@ -38,16 +47,29 @@ export function createUnpacker(folder: string, limits: UnpackLimits, room: Room)
         if (entry.kind === 'folder') return makeFolder(policy.admitFolder(entry.path).path)
         files++
         if (entry.kind === 'file') openFile(entry)
-        else if (entry.kind === 'symlink') symlinkSync(entry.to, place(policy.admitSymlink(entry.path, entry.to)))
+        else if (entry.kind === 'symlink') {
+          const path = policy.admitSymlink(entry.path, entry.to)
+          symlinkSync(entry.to, place(path))
+          watcher?.link(path, entry.to)
+        } else if (watcher !== undefined)
+          throw refusal(
+            'extract',
+            'unsupported_entry',
+            `${JSON.stringify(entry.path)} is a hard link, which no tree has`,
+          )
         else {
           const { path, to } = policy.admitHardLink(entry.path, entry.to)
           linkSync(`${folder}/${to}`, place(path))
         }
       },
       data(part) {
+        watcher?.fileData(part)
         for (let at = 0; at < part.length; ) at += writeSync(open, part, at)
       },
-      end: closeFile,
+      end() {
+        closeFile()
+        watcher?.fileEnd()
+      },
     },
     limits,
   )
@@ -60,9 +82,10 @@ export function createUnpacker(folder: string, limits: UnpackLimits, room: Room)
         'limit',
         `the release is larger than ${limits.maxUnpackedBytes} bytes with ${JSON.stringify(entry.path.slice(0, 120))}: raise AETHER_MAX_UNPACKED_BYTES if that is right`,
       )
-    const path = place(policy.admitFile(entry.path))
+    const path = policy.admitFile(entry.path)
     room.take(entry.size)
-    open = openSync(path, 'wx', entry.executable ? 0o755 : 0o644)
+    open = openSync(place(path), 'wx', entry.executable ? 0o755 : 0o644)
+    watcher?.fileBegin(path, entry.executable, entry.size)
   }
   function closeFile(): void {
     if (open >= 0) closeSync(open)
@@ -70,8 +93,10 @@ export function createUnpacker(folder: string, limits: UnpackLimits, room: Room)
   }
   function makeFolder(path: string): void {
     if (madeFolders.has(path)) return
+    if (watcher !== undefined && path !== '') makeFolder(path.slice(0, Math.max(0, path.lastIndexOf('/'))))
     mkdirSync(`${folder}/${path}`, { recursive: true, mode: 0o775 })
     madeFolders.add(path)
+    watcher?.folder(path)
   }
   function place(path: string): string {
     makeFolder(path.slice(0, Math.max(0, path.lastIndexOf('/'))))

@@ -102,6 +102,20 @@ async function follow(plan: KillPlan): Promise<void> {
           : call(...args)
       return step(`${name.replace(/Sync$/, '')} ${shown(path)}`, () => call(...args), half)
     })
+  wrap(fs, 'fsync', (call, args) => {
+    const [fd, done] = args
+    const path = typeof fd === 'number' ? pathOfFd.get(fd) : undefined
+    if (path === undefined || typeof done !== 'function') return call(...args)
+    const ended = () =>
+      new Promise<void>((resolve) => {
+        call(fd, (...result: readonly unknown[]) => {
+          resolve()
+          // What the caller does next comes after the death.
+          setImmediate(() => Reflect.apply(done, undefined, result))
+        })
+      })
+    return step(`sync ${shown(path)}`, ended, ended)
+  })
   const handle = await open('/dev/null')
   const prototype: unknown = Object.getPrototypeOf(handle)
   await handle.close()
