@@ -1,6 +1,6 @@
 // Makes the folder of one tree that of another, by a plan: what is gone goes, what is new is written, and nothing that stays
 // is touched. No file is ever written in place: other releases have the same inode.
-import { randomUUID } from 'node:crypto'
+
 import {
   chmodSync,
   closeSync,
@@ -15,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { uniqueName } from '@aether/runtime/unique-name'
 import type { Room } from './budget.ts'
 import type { Plan, PlannedFile, TreeTotals } from './tree-plan.ts'
 
@@ -49,7 +50,7 @@ export function beginAssembly(folder: string, staging: string, plan: Plan, room:
       continue
     }
     // All of it at once: who removes it can take his time.
-    const aside = join(staging, `away-${randomUUID()}`)
+    const aside = join(staging, `away-${uniqueName()}`)
     renameSync(`${folder}/${path}`, aside)
     away.push(aside)
   }

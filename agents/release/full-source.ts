@@ -1,11 +1,12 @@
 // A tree from its full pack: an archive, unpacked with all the care that archives get. It has no digest of its own: each file
 // is hashed on its way to disk, and the tree that this makes is the wanted one, or nothing of it counts.
-import { randomUUID } from 'node:crypto'
+
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TreeError } from '@aether/artifact/tree-error'
 import { hexOf } from '@aether/contract/digest'
 import { releaseName } from '@aether/contract/layout'
+import { uniqueName } from '@aether/runtime/unique-name'
 import type { Download } from './download.ts'
 import { removeTree } from './remove-tree.ts'
 import { createTreeBuilder } from './tree-builder.ts'
@@ -22,7 +23,7 @@ export async function bringFull(context: TreeContext, opened?: Download): Promis
   const { signed, layout, limits, room } = context
   const { digest } = signed.target
   const download = opened ?? (await openBeside(context, fullSuffix))
-  const folder = join(layout.staging, `${releaseName(digest)}-${randomUUID()}`)
+  const folder = join(layout.staging, `${releaseName(digest)}-${uniqueName()}`)
   const builder = createTreeBuilder()
   // A thread takes 30 ms to start, in which a small tree is unpacked.
   const isLarge = !(Number(download.headers['content-length'] ?? 0) < threadBytes)

@@ -1,11 +1,12 @@
 // After a release was found damaged and brought again: the inode that was wrong may be that of other releases too. What the
 // mended one has, they get from it, and are trusted again when all of it holds.
-import { randomUUID } from 'node:crypto'
+
 import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { diskPath } from '@aether/artifact/tree-name'
 import type { Digest } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
+import { uniqueName } from '@aether/runtime/unique-name'
 import { releasePath } from './activate.ts'
 import { heldTree } from './held-trees.ts'
 import { listReleases } from './prune.ts'
@@ -43,7 +44,7 @@ async function relink(
     if (place === undefined) continue
     const [right, theirs] = [`${from}/${place}`, `${to}/${String(diskPath(path))}`]
     if (lstatSync(theirs, { throwIfNoEntry: false })?.ino === lstatSync(right).ino) continue
-    const temporary = join(layout.staging, `mend-${randomUUID()}`)
+    const temporary = join(layout.staging, `mend-${uniqueName()}`)
     try {
       linkSync(right, temporary)
       renameSync(temporary, theirs)

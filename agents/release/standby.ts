@@ -1,12 +1,13 @@
 // The standby: a clone of the release that serves, made while nothing else is to be done, so that a refresh changes the few
 // paths that differ and has the next release. It lies in `standby/` once it is whole, in `staging/` while it is being made
 // or changed; there is one at most. Without one, the clone is made on the spot.
-import { randomUUID } from 'node:crypto'
+
 import { mkdirSync, readdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { Digest } from '@aether/contract/digest'
 import { releaseName, type VolumeLayout } from '@aether/contract/layout'
+import { uniqueName } from '@aether/runtime/unique-name'
 import { releasePath } from './activate.ts'
 import { cloneTree, convertTree, type Placed } from './clone-tree.ts'
 import { removeTree } from './remove-tree.ts'
@@ -43,7 +44,7 @@ function standbyPath(layout: VolumeLayout, digest: Digest): string {
 
 /** A clone of the release in staging, which is the caller's from now on. */
 export async function takeClone(layout: VolumeLayout, tree: HeldTree, signal: AbortSignal): Promise<string> {
-  const folder = join(layout.staging, `${releaseName(tree.digest)}-${randomUUID()}`)
+  const folder = join(layout.staging, `${releaseName(tree.digest)}-${uniqueName()}`)
   try {
     renameSync(standbyPath(layout, tree.digest), folder)
     return folder
@@ -82,7 +83,7 @@ export async function prepareStandby(layout: VolumeLayout, tree: HeldTree, signa
     workshop.making = undefined
     await abandon(making)
   }
-  workshop.making ??= begin(layout, tree, join(layout.staging, `${releaseName(tree.digest)}-${randomUUID()}`))
+  workshop.making ??= begin(layout, tree, join(layout.staging, `${releaseName(tree.digest)}-${uniqueName()}`))
   const { making } = workshop
   await run(making, sliceMs, signal)
   workshop.making = undefined
@@ -121,7 +122,7 @@ function listStandby(layout: VolumeLayout): readonly string[] {
 }
 
 async function removeStandby(layout: VolumeLayout, name: string): Promise<void> {
-  const away = join(layout.staging, `away-${randomUUID()}`)
+  const away = join(layout.staging, `away-${uniqueName()}`)
   renameSync(join(layout.standby, name), away)
   await removeTree(away)
 }
@@ -134,7 +135,7 @@ function begin(layout: VolumeLayout, tree: HeldTree, folder: string): Making {
   const away: string[] = []
   if (offered === undefined) return { digest: tree.digest, folder, steps: cloneTree(live, folder), away }
   const aside = () => {
-    const place = join(layout.staging, `away-${randomUUID()}`)
+    const place = join(layout.staging, `away-${uniqueName()}`)
     away.push(place)
     return place
   }

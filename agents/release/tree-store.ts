@@ -1,6 +1,6 @@
 // The folder objects of a release that is a tree: in memory while the process lives, and in one file a release
 // (`trees/sha256-<hex>`: u32 length and bytes of each, the root first), out of the app's sight. Their digests prove them.
-import { randomUUID } from 'node:crypto'
+
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { childrenOf } from '@aether/artifact/tree-children'
@@ -8,6 +8,7 @@ import { digestOfObject } from '@aether/artifact/tree-digest'
 import { maxObjectBytes } from '@aether/artifact/tree-object'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
+import { uniqueName } from '@aether/runtime/unique-name'
 import { treePath } from './record.ts'
 import type { FindObject, HeldTree } from './tree-memory.ts'
 
@@ -51,7 +52,7 @@ export async function holdTreeSlowly(digest: Digest, find: FindObject, signal: A
 /** Not synced: what a crash of the kernel leaves of it does not have the digests. */
 export async function saveTree(layout: VolumeLayout, tree: HeldTree): Promise<void> {
   const path = treePath(layout, tree.digest)
-  const temporary = `${path}.${randomUUID()}.tmp`
+  const temporary = `${path}.${uniqueName()}.tmp`
   try {
     const file = await open(temporary, 'wx', 0o644)
     try {
