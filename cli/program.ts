@@ -4,6 +4,7 @@ import { appsCreate, appsList } from './apps-commands.ts'
 import { rollback, stop } from './change-commands.ts'
 import type { CommandDefinition } from './command.ts'
 import { deploy } from './deploy-command.ts'
+import { dev } from './dev-command.ts'
 import { Failure } from './failure.ts'
 import { keysAdd, keysGenerate } from './keys-commands.ts'
 import { logs } from './logs-command.ts'
@@ -19,6 +20,7 @@ const definitions: readonly CommandDefinition[] = [
   appsList,
   pack,
   deploy,
+  dev,
   statusCommand,
   listCommand,
   rollback,

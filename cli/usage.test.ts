@@ -21,7 +21,7 @@ await test('help teaches each command with examples, and the version is that of 
   t.equal(await says('--version'), `${version}\n`)
   for (const file of ['package.json', '../package.json'])
     t.match(readFileSync(new URL(file, import.meta.url), 'utf8'), `"version": "${version}"`)
-  const names = ['pack', 'deploy', 'status', 'list', 'rollback', 'stop', 'logs', 'keys generate', 'keys add']
+  const names = ['pack', 'deploy', 'dev', 'status', 'list', 'rollback', 'stop', 'logs', 'keys generate', 'keys add']
   for (const name of [...names, 'apps create', 'apps list'])
     t.match(
       await says(...name.split(' '), '--help'),
