@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { benchAnnotate } from './annotate/bench.ts'
 import type { BenchOptions } from './bench.ts'
+import { benchDelta } from './delta/bench.ts'
 import { benchIdle } from './idle/bench.ts'
 import { benchRelease } from './release/bench.ts'
 import { benchSwap } from './swap/bench.ts'
@@ -9,6 +10,7 @@ import { benchUpload } from './upload/bench.ts'
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
   annotate: benchAnnotate,
+  delta: benchDelta,
   idle: benchIdle,
   release: benchRelease,
   swap: benchSwap,
@@ -20,10 +22,10 @@ const usage = `Usage: npm run bench -- NAME [options]
   --json      print one object on stdout, and everything else on stderr
   --ours N    annotate: changes measured for each case of ours (20)
   --theirs N  annotate, swap: changes measured for each peer (10)
-  --runs N    release: measured runs of each contestant (5)
-  --cases A,B release: these cases alone
+  --runs N    delta, release: measured runs of each contestant (5)
+  --cases A,B delta, release: these cases alone
   --curve     release: five sizes instead of the cases
-  --folder F  release, swap: where to work (/dev/shm)
+  --folder F  delta, release, swap: where to work (/dev/shm)
   --apps A,B  swap: these apps alone
   --swaps N   swap: changes of ours under load with each app (10)
   --kills N   swap: kills of ours with each app (5)

@@ -1,10 +1,10 @@
 // aether pack: the artifact as a file, or the files of a tree.
 import { mkdir, writeFile } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { CommandContext, CommandDefinition } from './command.ts'
 import { Failure } from './failure.ts'
 import { type PackedApp, type PackOptions, packApp } from './pack-app.ts'
-import { treeFile } from './pack-tree.ts'
+import { sayStore, storeRecord, treeFile } from './pack-tree.ts'
 import { loadProject, type Project } from './project.ts'
 import { loadSettings, type Settings } from './settings.ts'
 import { formatBytes, formatMs } from './table.ts'
@@ -61,10 +61,9 @@ export const pack: CommandDefinition = {
     return packApp(project, { ...packOptions(context, settings), ...what }, async (packed) => {
       sayPacked(context, packed)
       const { file, store } = packed
-      for (const one of store ?? [{ file, bytes: packed.bytes }])
-        output.line(`file       ${one.file}${store === undefined ? '' : `  ${formatBytes(one.bytes)}`}`)
-      const files = store?.map((one) => ({ name: basename(one.file), bytes: one.bytes }))
-      return { ...packedRecord(packed), file, ...(files === undefined ? {} : { files }) }
+      if (store === undefined) output.line(`file       ${file}`)
+      else sayStore(output, store)
+      return { ...packedRecord(packed), file, ...(store === undefined ? {} : { files: storeRecord(store) }) }
     })
   },
 }

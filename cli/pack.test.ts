@@ -329,3 +329,23 @@ await test('--tree writes what a store serves: the root whose sha256 is the dige
   const mixed = await refused('--tree', '--from', join(store, '1/shop.tree'))
   t.match(mixed, { code: cliExitCodes.failed, stderr: /asked for no more, or never was/ })
 })
+
+await test('convert makes of an archive the tree that --tree makes of its folder', async (t) => {
+  const folder = t.testdir({ app: { ...app, bin: { run: '#!/bin/sh\n' } }, bad: {} })
+  const source = join(folder, 'app')
+  chmodSync(join(source, 'bin/run'), 0o755)
+  symlinkSync('bin/run', join(source, 'link'))
+  const archive = await packJson(t, source, '--out', join(folder, 'shop.tar.gz'))
+  const tree = await packJson(t, source, '--tree', '--out', join(folder, 'trees'))
+  const converted = await run(t, ['convert', 'shop.tar.gz', '--output', 'json'], { cwd: folder })
+  t.match(converted.json(), { digest: tree['digest'], file: join(folder, 'shop.tree'), entries: 5 })
+  t.not(archive['digest'], tree['digest'])
+  const again = await run(t, ['convert', 'shop.tar.gz', '--out', 'x', '--from', 'shop.tree'], { cwd: folder })
+  t.match(again, { code: 0, stderr: /the same tree/, stdout: /^file .*x\/shop\.tree\.full {2}/m })
+
+  execFileSync('tar', ['-czf', join(folder, 'bad.tgz'), '-P', '--transform=s,^,../,', '-C', source, 'server.js'])
+  const bad = await run(t, ['convert', 'bad.tgz', '--out', 'bad'], { cwd: folder })
+  t.match(bad, { code: cliExitCodes.failed, stderr: /leaves the release by \.\.[^]*pods would refuse it too/ })
+  t.strictSame(readdirSync(join(folder, 'bad')), [])
+  t.match(await run(t, ['convert', 'gone.tar.gz'], { cwd: folder }), { code: cliExitCodes.io })
+})

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { appsCreate, appsList } from './apps-commands.ts'
 import { rollback, stop } from './change-commands.ts'
 import type { CommandDefinition } from './command.ts'
+import { convert } from './convert-command.ts'
 import { deploy } from './deploy-command.ts'
 import { dev } from './dev-command.ts'
 import { Failure } from './failure.ts'
@@ -19,6 +20,7 @@ const definitions: readonly CommandDefinition[] = [
   appsCreate,
   appsList,
   pack,
+  convert,
   deploy,
   dev,
   statusCommand,

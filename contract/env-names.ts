@@ -67,6 +67,7 @@ export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_SIGNING_KEY',
   'AETHER_SPARE_MAX_MB',
   'AETHER_SPLAY_MS',
+  'AETHER_STANDBY',
   'AETHER_START_TIMEOUT_MS',
   'AETHER_STRATEGY',
   'AETHER_SUPERVISED',

@@ -12,6 +12,10 @@ export interface VolumeLayout {
   readonly complete: string
   /** What each release is made of, file by file (release/manifest.ts). */
   readonly manifests: string
+  /** The folder objects of each release that is a tree (release/tree-store.ts). */
+  readonly trees: string
+  /** A clone of the release that serves, by hard links, to be changed into the next one (release/standby.ts). */
+  readonly standby: string
   readonly state: string
   /** Folder of the sockets by which one writer at a time is found (release/lock.ts). */
   readonly lock: string
@@ -29,6 +33,8 @@ export function layoutOf(root: string, bootId = '/proc/sys/kernel/random/boot_id
     staging: `${base}/staging`,
     complete: `${base}/complete`,
     manifests: `${base}/manifests`,
+    trees: `${base}/trees`,
+    standby: `${base}/standby`,
     state: `${base}/state.json`,
     lock: `${base}/lock`,
     bootId,

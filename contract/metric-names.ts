@@ -48,8 +48,13 @@ export const metrics = {
   },
   artifactBytesTotal: {
     name: 'aether_artifact_bytes_total',
-    help: 'Bytes of artifacts that were downloaded (network), or not because the release was on disk (reused).',
+    help: 'Bytes of artifacts that were downloaded (network), or not because the release or its files were on disk (reused).',
     labels: ['source'],
+  },
+  refreshSourceTotal: {
+    name: 'aether_refresh_source_total',
+    help: 'Refreshes by where their files came from, and sources of trees that lied or broke, for which another was taken.',
+    labels: ['source', 'outcome'],
   },
   watchLastContactSeconds: {
     name: 'aether_watch_last_contact_seconds',

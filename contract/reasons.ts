@@ -73,7 +73,7 @@ const table = {
   extract: {
     exitCode: 15,
     retry: 'annotation',
-    doc: 'The artifact is not an archive that we take, or breaks a rule for its entries.',
+    doc: 'The artifact is not an archive or tree that we take, or breaks a rule for its entries.',
     details: [
       'bad_compression',
       'not_tar',
@@ -83,6 +83,7 @@ const table = {
       'unsupported_entry',
       'duplicate',
       'limit',
+      'bad_tree',
     ],
   },
   disk_full: {

@@ -143,6 +143,7 @@ async function chartOfAnApp(t: Test, scenario: Scenario, release: Release): Prom
     'aether-app.release.signature': release.signature,
     'aether-app.images.agent': config.agentImage,
     'aether-app.images.nodejs': config.nodejsImage,
+    'aether-app.images.fetch': config.fetchImage,
   }
   const flags = ['spread', 'disruptionBudget', 'networkPolicy.enabled'].flatMap((name) => [
     '--set',
@@ -192,12 +193,12 @@ function spec(
   env: Readonly<Record<string, string>>,
 ) {
   const variables = Object.entries(env).map(([name, value]) => ({ name, value }))
-  const agent = (name: string) => ({ name, image: config.agentImage, env: variables })
+  const agent = (name: string, image: string) => ({ name, image, env: variables })
   return {
     template: {
       metadata: { annotations },
       spec: {
-        initContainers: [agent('init-fetch'), agent('fetcher')],
+        initContainers: [agent('init-fetch', config.agentImage), agent('fetcher', config.fetchImage)],
         containers: [{ name: 'app', image: config.nodejsImage }],
       },
     },

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import {
   chownSync,
-  existsSync,
+  globSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -24,11 +24,10 @@ import { formatActivation } from '@aether/contract/activation'
 import { digestFromHex, hexOf } from '@aether/contract/digest'
 import { currentLinkTarget, releaseName } from '@aether/contract/layout'
 import { execa } from 'execa'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { root } from './bundles.ts'
-import type { Architecture } from './oci.ts'
 import { user } from './rootfs.ts'
-import { folder, here, openArchive, openImages, type Rootfs, startIn, whyNotRun, withImages } from './test-image.ts'
+import { folder, here, openArchive, openImages, startIn, withArchitecture, withImages } from './test-image.ts'
 import { freePort } from './test-port.ts'
 
 const options = withImages()
@@ -39,31 +38,22 @@ process.on('SIGTERM', () => process.exit(0))
 require('node:http').createServer((_, response) => response.end('${letter} ' + process.version)).listen(process.env.PORT)
 `
 
-/** The images of an architecture, or nothing with the reason said. */
-function open(t: Test, wanted: RegExp, architecture: Architecture): Rootfs[] {
-  const why = whyNotRun(architecture)
-  const images = why === undefined ? openImages(t, wanted, architecture) : []
-  if (why !== undefined) t.comment(`NOT RUN for ${architecture}: ${why}`)
-  else if (images.length === 0)
-    t.comment(`NOT RUN for ${architecture}: dist/images has none: npm run images -- --arch amd64,arm64`)
-  return images
-}
-
 const each = (['amd64', 'arm64'] as const).map((architecture) => ({
   architecture,
   how: architecture === here ? 'natively' : 'under qemu',
+  options: withArchitecture(architecture),
 }))
 
-for (const { architecture, how } of each)
-  await test(`every command of the ${architecture} images starts ${how}, and verifies`, options, async (t) => {
-    for (const image of open(t, /^aether-(agent|nodejs|nodejs-\d+|control)\.tar$/, architecture)) {
+for (const { architecture, how, options: ofArchitecture } of each)
+  await test(`every command of the ${architecture} images starts ${how}, and verifies`, ofArchitecture, async (t) => {
+    for (const image of openImages(t, /^aether-(agent|nodejs|nodejs-\d+|control)\.tar$/, architecture)) {
       for (const command of readdirSync(join(image.path, 'aether/bin'))) {
         const { exitCode, all } = await startIn(image, command, ['--help'])
         t.equal(exitCode, 0, `${image.name}: ${command} --help: ${all.slice(0, 300)}`)
         t.match(all, new RegExp(command))
       }
     }
-    for (const image of open(t, /^aether-agent\.tar$/, architecture)) {
+    for (const image of openImages(t, /^aether-agent\.tar$/, architecture)) {
       const { privateKey, publicPem } = createSigningPair()
       const digest = digestFromHex(createHash('sha256').update('some bytes').digest('hex'))
       const verify = (signature: string) =>
@@ -73,12 +63,12 @@ for (const { architecture, how } of each)
     }
   })
 
-for (const { architecture, how } of each)
+for (const { architecture, how, options: ofArchitecture } of each)
   await test(
     `init-fetch of the ${architecture} image fetches, verifies and unpacks a release ${how}`,
-    options,
+    ofArchitecture,
     async (t) => {
-      for (const image of open(t, /^aether-agent\.tar$/, architecture)) {
+      for (const image of openImages(t, /^aether-agent\.tar$/, architecture)) {
         const app = t.testdir({ 'package.json': '{"name":"hello"}', 'server.js': 'console.log("here")\n' })
         const { file, digest } = await packFolder(app, join(tmpdir(), `aether-built-${process.pid}.tar.gz`))
         t.teardown(() => rmSync(file))
@@ -173,11 +163,8 @@ await test('a clone in another folder builds the same images to the last bit', o
   const clone = mkdtempSync(join(tmpdir(), 'aether-clone-'))
   t.teardown(() => rmSync(clone, { recursive: true }))
   await execa('git', ['clone', '-q', root, clone])
-  const workspaces: { workspaces: string[] } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  for (const workspace of ['.', ...workspaces.workspaces.filter((name) => !name.includes('*'))]) {
-    const from = join(root, workspace, 'node_modules')
-    if (existsSync(from)) await copy(from, join(clone, workspace, 'node_modules'))
-  }
+  for (const at of globSync('{.,*,agents/*,examples/*}/node_modules', { cwd: root }))
+    await copy(join(root, at), join(clone, at))
   // The same packages of Debian: other versions would be other inputs. Nothing that was made of them.
   mkdirSync(join(clone, 'dist/cache'), { recursive: true })
   const cached = readdirSync(join(root, 'dist/cache'))

@@ -137,10 +137,29 @@ await test('a command that starts quickly loads one file, and what comes later h
   t.strictSame(filesBelow(out), first, 'built again it is the same')
 })
 
-await test('a worker in a bundle that starts quickly is refused', async (t) => {
-  const root = t.testdir(repository)
-  const recipe = { commands: { greet: 'greet/main.ts' }, isQuick: true }
-  await t.rejects(bundleCommands(root, recipe, join(root, 'dist')), /a worker cannot be part/)
+await test('a worker of a command that starts quickly has what it shares with the start in files of its own', async (t) => {
+  const root = t.testdir({
+    shared: {
+      'deep.ts': "export const deep = 'deep'\n",
+      'part.ts': "import { deep } from './deep.ts'\nexport const part = () => `${deep} part`\n",
+    },
+    quick: {
+      'main.ts': [
+        "import { part } from '../shared/part.ts'",
+        "import { Worker } from 'node:worker_threads'",
+        'console.log(part())',
+        "new Worker(new URL('./thread.ts', import.meta.url)).on('message', (text) => console.log(text))",
+      ].join('\n'),
+      'thread.ts':
+        "import { parentPort } from 'node:worker_threads'\nimport { part } from '../shared/part.ts'\nparentPort?.postMessage(`${part()} of the worker`)\n",
+    },
+    other: { 'main.ts': "import { deep } from '../shared/deep.ts'\nconsole.log(deep)\n" },
+  })
+  const out = mkdtempSync(join(tmpdir(), 'bundle-'))
+  t.teardown(() => rmSync(out, { recursive: true }))
+  await bundleCommands(root, { commands: { quick: 'quick/main.ts', other: 'other/main.ts' }, isQuick: true }, out)
+  const text = execFileSync('env', ['-i', process.execPath, join(out, 'bin/quick')], { encoding: 'utf8' })
+  t.equal(text, 'deep part\ndeep part of the worker\n')
 })
 
 await test('the licences of what is bundled go along, and no others', async (t) => {

@@ -64,8 +64,6 @@ export async function bundleCommands(root: string, recipe: Recipe, out: string):
 
   const { metafile, outputFiles } = result
   const chunks = createChunks(root, result, siblings)
-  if (isQuick && siblings.count() > Object.keys(commands).length)
-    throw new Error('a worker cannot be part of a bundle that starts quickly: what it shares would be missing')
   const laidOut = new Map<string, ReadonlyMap<string, string>>()
   for (const command of Object.keys(commands)) {
     const entry = `lib/${command}.js`

@@ -9,6 +9,8 @@ export interface Chunks {
   importsOf(path: string): readonly { readonly path: string; readonly isLater: boolean }[]
   /** Itself and the files that are loaded with it, sorted; with `isWhole` also those that may be later. */
   reach(from: string, isWhole: boolean): readonly string[]
+  /** A worker or preload (siblings.ts), which is started with nothing loaded. */
+  isNamedByUrl(path: string): boolean
 }
 
 export function createChunks(
@@ -39,5 +41,8 @@ export function createChunks(
     return [...found].toSorted()
   }
 
-  return { texts, importsOf, reach }
+  const named = new Set(
+    [...texts.keys()].flatMap((path) => siblings.namedBy(Object.keys(metafile.outputs[path]?.inputs ?? {}))),
+  )
+  return { texts, importsOf, reach, isNamedByUrl: (path) => named.has(path) }
 }

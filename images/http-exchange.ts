@@ -11,7 +11,7 @@ export type Exchange = {
   readonly headers?: Readonly<Record<string, string>>
   /** A file, or the bytes themselves. */
   readonly body?: { readonly size: number; readonly from: string | Uint8Array }
-  /** Most bytes of an answer (4 MiB). */
+  /** Most bytes of an answer of status 200 (4 MiB), as of any other. */
   readonly maxBytes?: number
   /** Takes the bytes of an answer of status 200 instead of having them kept. */
   readonly onBytes?: (bytes: Uint8Array) => void
@@ -19,11 +19,12 @@ export type Exchange = {
 
 export type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer }
 
+const defaultBytes = 4 << 20
 const idleMs = 60_000
 const totalMs = 30 * 60_000
 
 export async function exchange(url: URL, wanted: Exchange): Promise<Answer> {
-  const { method, body, maxBytes = 4 << 20, onBytes } = wanted
+  const { method, body, maxBytes = defaultBytes, onBytes } = wanted
   const headers = { ...wanted.headers, ...(body !== undefined && { 'content-length': `${body.size}` }) }
   const start = url.protocol === 'https:' ? overHttps : overHttp
   const request = start(url, { method, headers, signal: AbortSignal.timeout(totalMs) })
@@ -66,11 +67,12 @@ function readAnswer(request: ClientRequest, maxBytes: number, onBytes: Exchange[
     request.once('error', reject)
     request.once('response', (response) => {
       const status = response.statusCode ?? 0
+      const limit = status === 200 ? maxBytes : defaultBytes
       const kept: Buffer[] = []
       let bytes = 0
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length
-        if (bytes > maxBytes) response.destroy(new Error(`the answer has more than ${maxBytes} bytes`))
+        if (bytes > limit) response.destroy(new Error(`the answer has more than ${limit} bytes`))
         else if (onBytes !== undefined && status === 200) onBytes(chunk)
         else kept.push(chunk)
       })

@@ -60,10 +60,10 @@ function placeOf(name: string): { readonly host: string; readonly prefix: string
   return { host, prefix: path.map((part) => `${part}/`).join('') }
 }
 
-let failed = 1
+// Whatever goes wrong with --check, it is not the answer that something is newer.
+const failed = process.argv.includes('--check') ? 2 : 1
 try {
   const options = parseOptions(process.argv.slice(2), process.env['SOURCE_DATE_EPOCH'])
-  if (options?.task === 'check') failed = 2
   if (options === undefined) console.log(usage)
   else process.exitCode = await { build, check, pin }[options.task](options)
 } catch (error) {

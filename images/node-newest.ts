@@ -6,6 +6,7 @@ import { isLine, type Line, loadPins, nodePackages, type Pinned, pinsFile } from
 
 /** A line that has no release on one architecture yet waits for it: images for both are one index. */
 export async function newestOf(wanted: readonly Line[]): Promise<Map<Line, string>> {
+  if (wanted.length === 0) return new Map()
   const lists = await Promise.all(nodePackages.map((name) => view<readonly string[]>(name, 'versions')))
   const [first = [], ...others] = lists
   const everywhere = first.filter((version) => others.every((list) => list.includes(version)))

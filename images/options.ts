@@ -95,7 +95,7 @@ export function parseOptions(args: string[], sourceDateEpoch?: string): Options 
 
 // The grammar of image names: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 function nameOf(option: string, name: string | undefined): void {
-  if (name !== undefined && !/^[a-z0-9]+([._:/-]+[a-z0-9]+)*$/.test(name))
+  if (name !== undefined && !/^[a-z0-9]+([._-]+[a-z0-9]+)*(:\d{1,5})?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/.test(name))
     throw new Error(
       `--${option} must be a host and a path in lower case, such as registry.example/team; it is "${name}"`,
     )

@@ -30,7 +30,7 @@ export async function openRegistry(host: string, isPlainHttp: boolean, env: Node
       const header = url.origin === origin.origin ? authorizer.header(scope) : undefined
       const headers = { ...wanted.headers, ...(header !== undefined && { authorization: header }) }
       const answer = await exchange(url, { ...wanted, headers }).catch(async (error: unknown) => {
-        if (attempt >= 3) throw error
+        if (attempt >= 3 || !isPassing(error)) throw error
         return undefined
       })
       if (answer !== undefined) {
@@ -158,6 +158,13 @@ export type Referrer = Descriptor & { readonly artifactType?: string }
 
 /** Where referrers are listed in a registry that does not list them itself. */
 export const tagOf = (digest: string) => digest.replace(':', '-')
+
+/** A connection that broke off: not one that nobody takes, nor a file that is not there. */
+function isPassing(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  return ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN'].some((one) => one === code)
+}
 
 const empty = { 'content-length': '0' }
 

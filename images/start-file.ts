@@ -10,11 +10,11 @@ const commonJs = {
   format: 'cjs',
   minifySyntax: true,
   minifyWhitespace: true,
-  define: { 'import.meta.dirname': '__dirname' },
+  define: { 'import.meta.dirname': '__dirname', 'import.meta.url': '__url' },
   // `import()` becomes a require too, so that Node's loader for ES modules is never needed.
   supported: { 'dynamic-import': false },
-  // What was an ES module is strict.
-  banner: '"use strict";',
+  // What was an ES module is strict. An image has no character in its paths that a URL writes otherwise.
+  banner: '"use strict";const __url="file://"+__filename;',
   logLevel: 'error',
 } as const
 
@@ -25,9 +25,12 @@ export async function layOutQuick(chunks: Chunks, entry: string): Promise<Readon
   for (const path of all)
     for (const taken of chunks.importsOf(path))
       if (start.has(taken.path) && (taken.isLater || !start.has(path))) shared.add(taken.path)
+  // A worker shares nothing with the thread that starts it, so it needs what it takes of the start in files too.
+  const ofWorkers = new Set(all.filter(chunks.isNamedByUrl).flatMap((path) => chunks.reach(path, false)))
   const texts = new Map([[entry, await mergeStart(chunks, entry, [...shared].toSorted())]])
   for (const path of all)
-    if (shared.has(path) || !start.has(path)) texts.set(path, await toCommonJs(chunks.texts.get(path) ?? ''))
+    if (path !== entry && (shared.has(path) || ofWorkers.has(path) || !start.has(path)))
+      texts.set(path, await toCommonJs(chunks.texts.get(path) ?? ''))
   return texts
 }
 

@@ -19,7 +19,7 @@ export function withImages(): { readonly skip: string } | Record<string, never> 
   if (process.env['AETHER_TEST_IMAGES'] !== '1')
     return { skip: 'needs built images: npm run images, then AETHER_TEST_IMAGES=1' }
   if (process.getuid?.() !== 0) return { skip: 'needs root: it runs commands with the image as their root' }
-  if (spawnSync('unshare', ['--mount', 'true']).status !== 0) return { skip: 'needs the right to mount /proc' }
+  if (spawnSync('unshare', ['--mount', 'true']).status !== 0) return { skip: 'needs the right to mount /proc and /dev' }
   return existsSync(join(folder, 'aether-agent.tar')) ? {} : { skip: 'dist/images is empty: npm run images' }
 }
 
@@ -67,14 +67,18 @@ function unpack(args: readonly string[], to: string): void {
   if (status !== 0) throw new Error(`tar ${args.join(' ')}: ${stderr.toString()}`)
 }
 
-/** Why commands of this architecture cannot be run here; undefined where they can. */
-export const whyNotRun = (architecture: Architecture): string | undefined =>
-  architecture === here || existsSync(qemu[architecture])
-    ? undefined
-    : `${qemu[architecture]} is not there: apt-get install qemu-user-static`
+/** For `test`: skips it where commands of this architecture were not built, or cannot be run here. */
+export function withArchitecture(architecture: Architecture): { readonly skip: string } | Record<string, never> {
+  const why = withImages()
+  if ('skip' in why) return why
+  if (!existsSync(join(folder, `aether-agent.${architecture}.cdx.json`)))
+    return { skip: `dist/images has nothing for ${architecture}: npm run images -- --arch amd64,arm64` }
+  if (architecture === here || existsSync(qemu[architecture])) return {}
+  return { skip: `${qemu[architecture]} is not there: apt-get install qemu-user-static` }
+}
 
 // In mounts of its own, which end with it.
-const withProc = '/bin/mount --rbind /proc "$0/proc" && exec "$@"'
+const withKernel = '/bin/mount --rbind /proc "$0/proc" && /bin/mount --rbind /dev "$0/dev" && exec "$@"'
 
 /** Starts a command of /aether/bin as the image's user, with its root as its root and with this environment alone. */
 export function startIn(
@@ -89,8 +93,8 @@ export function startIn(
   // The kernel starts a command by its first line; without a handler for foreign binaries that line is written out here.
   const start = isForeign ? ['/qemu', '/usr/local/bin/node', `/aether/bin/${command}`] : [`/aether/bin/${command}`]
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
-  mkdirSync(join(path, 'proc'), { recursive: true })
-  const mounts = ['/usr/bin/unshare', '--mount', '/bin/sh', '-c', withProc, path]
+  for (const name of ['proc', 'dev']) mkdirSync(join(path, name), { recursive: true })
+  const mounts = ['/usr/bin/unshare', '--mount', '/bin/sh', '-c', withKernel, path]
   const chroot = [...mounts, '/usr/sbin/chroot', `--userspec=${user}:${user}`, path]
   return execa('env', ['-i', ...variables, ...chroot, ...start, ...args], { reject: false, all: true, input })
 }

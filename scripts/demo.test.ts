@@ -43,7 +43,7 @@ function startDemo(t: Test, args: readonly string[]) {
     output: () => output,
     end: () => child.kill('SIGTERM'),
     async shows(text: RegExp): Promise<RegExpExecArray> {
-      for (let tries = 0; tries < 3000; tries++) {
+      for (let tries = 0; tries < 9000; tries++) {
         const found = text.exec(output)
         if (found !== null) return found
         await sleep(10)
@@ -53,12 +53,16 @@ function startDemo(t: Test, args: readonly string[]) {
   }
 }
 
-await test('shows v1, v2 and the refusal of a tampered v3, counts honestly, and leaves nothing behind', async (t) => {
+await test('shows v1, v2, the refusal of a tampered v3 and what one edited line costs, counts honestly, and leaves nothing behind', async (t) => {
   const demo = startDemo(t, [])
   t.equal(await demo.exited, 0, demo.output())
   const output = demo.output()
   t.match(output, /"hello from 1\.0\.0"[^]*"hello from 2\.0\.0" \d+ ms after the command was typed/)
   t.match(output, /refused +reason=checksum[^]*still "hello from 2\.0\.0"/)
+  const bytesOf = (row: string) => Number(new RegExp(`${row} +([\\d,]+) bytes`).exec(output)?.[1]?.replaceAll(',', ''))
+  t.ok(bytesOf('the first time: all of it') > 100_000)
+  t.ok(bytesOf('the line: what changed') < 5000)
+  t.match(output, /fetched +\d+ bytes for 3\.1\.1, from its delta/)
   const [, answered, failed] = /(\d+) requests answered, (\d+) failed/.exec(output) ?? []
   t.ok(Number(answered) > 100, `${answered} answered`)
   t.equal(failed, '0', 'also while the process is replaced')

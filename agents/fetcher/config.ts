@@ -22,6 +22,8 @@ export interface FetcherConfig {
   readonly maxRetries: number
   readonly anomalyThreshold: number
   /** 0 is no check. */
+  /** Whether a clone of the release that serves is kept, to be changed into the next one. */
+  readonly standby: boolean
   readonly driftIntervalMs: number
   readonly driftBytesPerSec: number
   readonly healthPort: number
@@ -116,6 +118,11 @@ export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv
       7,
       { min: 1, max: 1_000_000 },
       'Failures in a row from which on retries come once a minute, whatever their reason.',
+    ),
+    standby: read.boolean(
+      'AETHER_STANDBY',
+      true,
+      'true keeps a clone of a release that is a tree, by hard links, so that the next one takes the time of what changed.',
     ),
     driftIntervalMs:
       1000 *

@@ -51,6 +51,7 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
   const anomalies = createCounter(registry, metrics.anomalyEventsTotal)
   const stages = createHistogram(registry, metrics.refreshStageSeconds, stageBuckets)
   const artifactBytes = createCounter(registry, metrics.artifactBytesTotal)
+  const sources = createCounter(registry, metrics.refreshSourceTotal)
   const drifts = createCounter(registry, metrics.releaseDriftTotal)
   const release = createGauge(registry, metrics.releaseInfo)
   const patches: number[] = []
@@ -106,7 +107,8 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
       log.error({ failures }, 'failures in a row reached the threshold: retries come once a minute until one succeeds')
     },
     ok(settled, state) {
-      const { activation, ms, reused, bytes, verifyMs, fetchMs, activateMs, swapMs } = settled
+      const { activation, ms, reused, source, bytes, reusedFiles, reusedBytes, verifyMs, fetchMs, activateMs, swapMs } =
+        settled
       const digest = hexOf(activation.digest)
       total.inc({ app, commit: commitLabel(activation.commit ?? '') })
       latency.observe({ app }, ms / 1000)
@@ -114,13 +116,18 @@ export function createObserver(app: string, registry: Registry, log: Log): Obser
       for (const [stage, stageMs] of Object.entries(times))
         if (stageMs !== undefined) stages.observe({ stage }, stageMs / 1000)
       artifactBytes.inc({ source: reused ? 'reused' : 'network' }, bytes)
+      if (reusedBytes > 0) artifactBytes.inc({ source: 'reused' }, reusedBytes)
+      sources.inc({ source, outcome: 'taken' })
+      for (const refused of settled.refusedSources) sources.inc({ source: refused, outcome: 'refused' })
       log.marker(
         formatRefreshOk(
           { app, digest, ms },
           {
             activation: activation.id,
             reused: String(reused),
+            source,
             bytes: reused ? 0 : bytes,
+            reused_files: source === 'delta' || source === 'ranges' ? reusedFiles : undefined,
             verify_ms: verifyMs,
             fetch_ms: fetchMs,
             activate_ms: activateMs,

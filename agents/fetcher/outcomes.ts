@@ -8,6 +8,7 @@ import type { Target } from '@aether/contract/target'
 import { activate, findRelease, readActivation, readCurrent } from '@aether/release/activate'
 import { lockVolume, type VolumeLock } from '@aether/release/lock'
 import { pruneReleases } from '@aether/release/prune'
+import { readRecord } from '@aether/release/record'
 import { recoverVolume } from '@aether/release/recover'
 import type { RefreshOptions } from '@aether/release/refresh'
 import { type Refreshed, refreshedBefore } from '@aether/release/refreshed'
@@ -28,6 +29,8 @@ export interface OutcomeOptions {
   readonly verdictTimeoutMs: number
   readonly runDir: string
   readonly keepReleases: number
+  /** Whether an old release becomes the clone of the one that serves (release/standby.ts). */
+  readonly standby: boolean
 }
 
 export interface Outcomes {
@@ -250,9 +253,15 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
     return (seen?.inUse ?? []).slice(0, options.keepReleases)
   }
 
+  async function recycle(digest: Digest, folder: string): Promise<boolean> {
+    if (!options.standby || (await readRecord(layout, digest))?.tree === null) return false
+    const { keepForStandby } = await import('@aether/release/background')
+    return keepForStandby(layout, digest, folder)
+  }
+
   async function prune(): Promise<void> {
     try {
-      const removed = await pruneReleases(layout, options.keepReleases, await inUse())
+      const removed = await pruneReleases(layout, options.keepReleases, await inUse(), recycle)
       if (removed.length > 0) log.debug({ removed }, 'pruned')
     } catch (error) {
       log.warn({ err: error }, 'old releases cannot be pruned')

@@ -45,6 +45,7 @@ export async function createWorld(
     root,
     layout,
     server,
+    signer,
     /** An artifact of one file, published and signed; `changes` are put over its annotations. */
     make(text: string, changes: Readonly<Record<string, string>> = {}): Made {
       const bytes = gzipSync(Buffer.concat([entry({ name: 'server.js' }, text), endMark]))

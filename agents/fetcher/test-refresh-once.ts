@@ -2,6 +2,7 @@
 // deliveries, by the loop's own functions. argv: its input as JSON.
 import { layoutOf } from '@aether/contract/layout'
 import { parseTarget } from '@aether/contract/target'
+import { keepForStandby, prepareNext } from '@aether/release/background'
 import { lockVolume } from '@aether/release/lock'
 import { pruneReleases } from '@aether/release/prune'
 import { recoverVolume } from '@aether/release/recover'
@@ -27,7 +28,8 @@ async function refreshOnce({ root, publicPem, annotations, keep }: OnceInput): P
   const { activation } = await refresh(target, { layout, policy, sources, limits }, new AbortController().signal)
   const { id, digest } = activation
   await saveState(layout.state, { failures: 0, reported: id, lastDigest: digest, served: annotations, refused: null })
-  await pruneReleases(layout, keep, [])
+  await pruneReleases(layout, keep, [], (old, folder) => keepForStandby(layout, old, folder))
+  await prepareNext(layout, true, new AbortController().signal)
   process.exit(0)
 }
 

@@ -1,12 +1,13 @@
 // Looks after the release that serves while there is nothing to refresh: makes its manifest once it has come up, and from
 // time to time holds the files against it. All of it slowly, and ended at once by whatever comes.
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Digest } from '@aether/contract/digest'
 import type { VolumeLayout } from '@aether/contract/layout'
 import type { ReasonError } from '@aether/contract/reasons'
 import { readCurrent } from '@aether/release/activate'
 import { amendRecord, bootOf, distrust, readRecord } from '@aether/release/record'
-import { createSlices } from '@aether/release/slices'
-import { drift } from '@aether/release/trust'
+import { createSlices, type Slices } from '@aether/release/slices'
+import { drift, findAnyDifference } from '@aether/release/trust'
 import type { Log } from '@aether/runtime/log'
 import type { Mailbox } from './mailbox.ts'
 
@@ -15,6 +16,8 @@ export interface UpkeepOptions {
   /** Between two checks, give or take a tenth; 0 is none. */
   readonly driftIntervalMs: number
   readonly driftBytesPerSec: number
+  /** Whether the next release is prepared for (release/standby.ts). */
+  readonly standby: boolean
   readonly log: Log
 }
 
@@ -28,9 +31,11 @@ const quietMs = 1000
 const againMs = 60_000
 const longestSleepMs = 2 ** 31 - 1
 
-export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }: UpkeepOptions): Upkeep {
+export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, standby, log }: UpkeepOptions): Upkeep {
   let working: Promise<unknown> = Promise.resolve()
   let dueAt = nextDue()
+  /** For a release that is a tree. */
+  let isPrepared = false
 
   function nextDue(): number {
     const intervalMs = driftIntervalMs === 0 ? Number.POSITIVE_INFINITY : driftIntervalMs
@@ -39,6 +44,7 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
 
   async function work(signal: AbortSignal): Promise<ReasonError | undefined> {
     try {
+      await prepare(signal)
       await sleep(quietMs, undefined, { signal })
       for (;;) {
         const pauseMs = await look(signal).catch((error: unknown) => {
@@ -54,6 +60,19 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
     }
   }
 
+  /** Without it the next refresh takes longer, and that is all. */
+  async function prepare(signal: AbortSignal): Promise<void> {
+    const live = await readCurrent(layout)
+    const record = live === null ? undefined : await readRecord(layout, live)
+    if (!record?.tree && !isPrepared) return
+    isPrepared = Boolean(record?.tree)
+    const { prepareNext } = await import('@aether/release/background')
+    await prepareNext(layout, standby, signal).catch((error: unknown) => {
+      signal.throwIfAborted()
+      log.warn({ err: error }, 'no clone of the release that serves can be kept ready; the next refresh takes longer')
+    })
+  }
+
   /** Answers how long to wait before the next look, or what was found. */
   async function look(signal: AbortSignal): Promise<ReasonError | number> {
     const live = await readCurrent(layout)
@@ -61,7 +80,10 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
     const record = await readRecord(layout, live)
     const isTrusted = record?.boot === (await bootOf(layout))
     const slices = createSlices(driftBytesPerSec, signal)
-    if (isTrusted && record.manifest === null) {
+    if (isTrusted && record.tree !== null) {
+      await lookAfterTree(live, slices)
+      await prepare(signal)
+    } else if (isTrusted && record.manifest === null) {
       const { writeManifest } = await import('@aether/release/manifest')
       const manifest = await writeManifest(layout, live, slices)
       signal.throwIfAborted()
@@ -72,16 +94,24 @@ export function createUpkeep({ layout, driftIntervalMs, driftBytesPerSec, log }:
     const leftMs = dueAt - performance.now()
     if (leftMs > 0) return leftMs
     dueAt = nextDue()
-    if (!isTrusted || record.manifest === null) return drift(live, 'unverified', 'it could not be brought again yet')
-    const { findDifference } = await import('@aether/release/manifest')
-    const difference = await findDifference(layout, live, record.manifest, slices).catch((cause: unknown) => {
+    if (!isTrusted || (record.manifest === null && record.tree === null))
+      return drift(live, 'unverified', 'it could not be brought again yet')
+    const difference = await findAnyDifference(layout, record, slices).catch((cause: unknown) => {
       signal.throwIfAborted()
       return drift(live, 'unverified', 'it cannot be read whole, or its manifest cannot', { cause })
     })
     if (difference === undefined) return 0
+    // A clone has the same inodes, the wrong one among them.
+    if (record.tree !== null) await (await import('@aether/release/standby')).dropStandby(layout)
     await distrust(layout, live)
     if (difference instanceof Error) return difference
     return drift(live, difference.detail, `first at ${JSON.stringify(difference.path)}`)
+  }
+
+  /** Of others like it, after it was mended; and of what a kill lost of it. */
+  async function lookAfterTree(digest: Digest, slices: Slices): Promise<void> {
+    const { mendTrees } = await import('@aether/release/background')
+    await mendTrees(layout, digest, slices)
   }
 
   return {

@@ -6,6 +6,8 @@ import { recoverVolume } from '@aether/release/recover'
 import { type RefreshOptions, refresh } from '@aether/release/refresh'
 import { type Refreshed, refreshedBefore } from '@aether/release/refreshed'
 
+const never = new AbortController().signal
+
 /** Throws a ReasonError; then nothing half-done is left on the volume. */
 export async function fetchFirst(target: Target, options: RefreshOptions): Promise<Refreshed> {
   const { layout, limits } = options
@@ -16,6 +18,11 @@ export async function fetchFirst(target: Target, options: RefreshOptions): Promi
     if (activation?.digest === target.digest && (await readCurrent(layout)) === target.digest)
       return refreshedBefore(activation)
     const refreshed = await refresh(target, options, AbortSignal.timeout(limits.totalMs))
+    // What the fetcher needs to know of a tree, so that it can ask for what changed. Without it, it asks for the whole.
+    if (refreshed.source !== 'archive' && refreshed.source !== 'reused') {
+      const { settleTrees } = await import('@aether/release/held-trees')
+      await settleTrees(layout, never).catch(() => undefined)
+    }
     return lost === undefined ? refreshed : { ...refreshed, warnings: [lost.message, ...refreshed.warnings] }
   } finally {
     await lock.release()

@@ -1,5 +1,5 @@
 // init-fetch as a process: one pass, an exit code for each reason, and the reason in the termination message.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -13,6 +13,8 @@ import { amendRecord, readRecord } from '@aether/release/record'
 import { createSlices } from '@aether/release/slices'
 import { createArtifactServer, createSigner, digestOf } from '@aether/release/test-kit'
 import { entry } from '@aether/release/test-tar'
+import { publishTree } from '@aether/release/test-trees'
+import { loadTree } from '@aether/release/tree-store'
 import { startProcess, testFolder } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
 
@@ -35,6 +37,7 @@ async function createWorld(t: Test) {
   return {
     layout,
     server,
+    sign: signer.sign,
     good,
     digest,
     async run(all: Readonly<Record<string, string>>, env: Readonly<Record<string, string>> = {}) {
@@ -134,4 +137,22 @@ await test('after a reboot the app is not started on a release that nothing vouc
   t.equal(mended.code, 0)
   t.match(mended.lines.join('\n'), /is not what was verified \(changed\): first at/)
   t.equal(readFileSync(path, 'utf8'), 'one')
+})
+
+await test('a new pod takes a tree whole, and leaves what the fetcher needs to ask for what changes', async (t) => {
+  const { layout, server, run, sign } = await createWorld(t)
+  const [app, store] = [join(t.testdirName, 'app'), join(t.testdirName, 'store')]
+  for (const folder of [app, store]) mkdirSync(folder)
+  writeFileSync(join(app, 'server.js'), 'one')
+  const tree = await publishTree(server.routes, app, store)
+  const { code } = await run({
+    [annotations.digest]: tree.digest,
+    [annotations.artifactUrl]: server.url(tree.path),
+    [annotations.signature]: sign(tree.digest),
+  })
+  t.equal(code, 0)
+  t.equal(await readCurrent(layout), tree.digest)
+  t.equal(readFileSync(join(releasePath(layout, tree.digest), 'server.js'), 'utf8'), 'one')
+  t.ok(await loadTree(layout, tree.digest), 'its objects')
+  t.strictSame([readdirSync(layout.staging), readdirSync(layout.standby)], [[], []])
 })

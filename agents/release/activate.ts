@@ -5,7 +5,8 @@
 //  7 it is renamed over `current`                    8 the workspace is synced
 //  9 the fetcher's state.json (fetcher/state.ts)    10 old releases are pruned (prune.ts)
 // Whatever step a crash hits, `current` is absent or resolves to one complete release.
-import { lstat, mkdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises'
+import { lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, symlinkSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Activation, formatActivation, parseActivation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
@@ -24,6 +25,8 @@ import type { Staged } from './extract.ts'
 import { mendTree } from './mend.ts'
 import { amendRecord, bootOf, readRecord, recordPath, writeRecord } from './record.ts'
 import { removeTree } from './remove-tree.ts'
+import { willHold } from './tree-memory.ts'
+import type { StagedTree } from './tree-staged.ts'
 import { trustRelease } from './trust.ts'
 
 export { recordPath } from './record.ts'
@@ -55,33 +58,45 @@ export async function findRelease(
 }
 
 /** Steps 2 to 4. A folder that has the name already is not trusted; a process may read it all the same, so it is put right where it is. */
-export async function installRelease(staged: Staged, layout: VolumeLayout): Promise<Release> {
-  const { digest, files, bytes } = staged
-  const artifactBytes = staged.held.bytes
+export async function installRelease(staged: Staged | StagedTree, layout: VolumeLayout): Promise<Release> {
+  const { digest, folder } = staged
+  const what = contentOf(staged)
+  const { artifactBytes, bytes } = what
   const path = releasePath(layout, digest)
   try {
-    await mkdir(layout.releases, { recursive: true })
-    await mkdir(layout.complete, { recursive: true })
-    const found = await lstat(path).catch(() => undefined)
+    mkdirSync(layout.releases, { recursive: true })
+    mkdirSync(layout.complete, { recursive: true })
+    const found = lstatSync(path, { throwIfNoEntry: false })
     const isMended = found?.isDirectory() ?? false
     const boot = await bootOf(layout)
-    const record = { digest, artifactBytes, files, bytes, boot, manifest: null, mended: isMended }
+    const record = { digest, ...what, boot, manifest: null, mended: isMended }
     if (isMended) {
-      await mendTree(staged.folder, path, layout.staging) // 3, entry by entry
+      await mendTree(folder, path, layout.staging) // 3, entry by entry
       await writeRecord(layout, record) // 2, last, because the name was there before
     } else {
-      if (found !== undefined) await rename(path, join(layout.staging, `${releaseName(digest)}-${uniqueName()}`))
+      if (found !== undefined) renameSync(path, join(layout.staging, `${releaseName(digest)}-${uniqueName()}`))
       await writeRecord(layout, record) // 2
-      await rename(staged.folder, path) // 3
+      renameSync(folder, path) // 3
     }
     await syncFolder(layout.releases) // 4
+    if (staged.kind === 'tree') willHold(layout, digest, staged.find)
     return { digest, artifactBytes, bytes, isMended, [complete]: true }
   } catch (error) {
     const reason = await toDiskError(error, layout.root)
-    await removeTree(staged.folder)
+    await removeTree(folder)
     await rm(recordPath(layout, digest), { force: true })
     throw reason
   }
+}
+
+function contentOf(staged: Staged | StagedTree) {
+  if (staged.kind === 'archive') {
+    const { files, bytes, held } = staged
+    return { artifactBytes: held.bytes, files, bytes, tree: null }
+  }
+  const { totals, wireBytes: artifactBytes, ancestors } = staged
+  const { entries, files, bytes } = totals
+  return { artifactBytes, files, bytes, tree: { entries, ancestors } }
 }
 
 /** Steps 5 to 8. Answers the new activation; its id is one more than the last. */
@@ -104,8 +119,8 @@ export async function activate(
   const link = join(layout.workspace, `.current-${uniqueName()}`)
   try {
     await writeFileAtomic(join(layout.workspace, workspaceNames.activation), formatActivation(activation)) // 5
-    await symlink(currentLinkTarget(digest), link) // 6
-    await rename(link, join(layout.workspace, workspaceNames.current)) // 7
+    symlinkSync(currentLinkTarget(digest), link) // 6
+    renameSync(link, join(layout.workspace, workspaceNames.current)) // 7
     await syncFolder(layout.workspace) // 8
     const record = isMended ? await readRecord(layout, digest) : undefined
     if (record !== undefined) await amendRecord(layout, { ...record, mended: false })
@@ -119,7 +134,7 @@ export async function activate(
 /** The digest that `current` points to; null where there is none. */
 export async function readCurrent(layout: VolumeLayout): Promise<Digest | null> {
   try {
-    return digestOfReleaseName(basename(await readlink(`${layout.workspace}/${workspaceNames.current}`))) ?? null
+    return digestOfReleaseName(basename(readlinkSync(`${layout.workspace}/${workspaceNames.current}`))) ?? null
   } catch {
     return null
   }
@@ -128,7 +143,7 @@ export async function readCurrent(layout: VolumeLayout): Promise<Digest | null> 
 /** The last activation; null before the first, or where the record is unreadable. */
 export async function readActivation(layout: VolumeLayout): Promise<Activation | null> {
   try {
-    return parseActivation(await readFile(`${layout.workspace}/${workspaceNames.activation}`, 'utf8'))
+    return parseActivation(readFileSync(`${layout.workspace}/${workspaceNames.activation}`, 'utf8'))
   } catch {
     return null
   }

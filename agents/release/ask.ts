@@ -20,10 +20,10 @@ export interface Answer extends Dispatcher.ResponseData {
   readonly url: string
 }
 
-/** What is still missing of a representation. */
-export interface Rest {
-  readonly from: number
-  readonly etag: string
+/** A part of a representation (RFC 9110, 14.2): `bytes=from-to`, and the strong ETag that it must still have. */
+export interface Part {
+  readonly range: string
+  readonly etag?: string
 }
 
 const maxRedirects = 5
@@ -31,21 +31,21 @@ const maxRedirects = 5
 /** As long as a slow retry is. */
 const mostRetryAfterMs = 60_000
 
-/** Answers what came with status 200; or 206, where the rest alone is asked for. Throws ReasonError `download`. */
+/** Answers what came with status 200; or 206, where a part alone is asked for. Throws ReasonError `download`. */
 export async function askArtifact(
   start: string,
   options: AskOptions,
   signal: AbortSignal,
-  rest?: Rest,
+  part?: Part,
 ): Promise<Answer> {
   let url = start
   let isFresh = false
   for (let hops = 0; hops <= maxRedirects; hops++) {
-    const response = await ask(url, options, signal, rest).catch((error: unknown) => {
+    const response = await ask(url, options, signal, part).catch((error: unknown) => {
       throw downloadError(error, url, 'unreachable', options)
     })
     const { statusCode, headers, body } = response
-    if (statusCode === 200 || (statusCode === 206 && rest !== undefined)) return { ...response, url }
+    if (statusCode === 200 || (statusCode === 206 && part !== undefined)) return { ...response, url }
     await discard(body)
     if (statusCode === 403 && hops > 0 && !isFresh) {
       // The right to read may be in the redirect, and have run out since it was made.
@@ -65,13 +65,14 @@ export async function askArtifact(
 }
 
 /** One hop, with the credential that its own URL may have; once more where that was refused, since it may just have been renewed. */
-async function ask(url: string, { connections, authorize }: AskOptions, signal: AbortSignal, rest?: Rest) {
+async function ask(url: string, { connections, authorize }: AskOptions, signal: AbortSignal, part?: Part) {
   async function once() {
     const authorization = await authorize?.(url)
     const headers = {
       'accept-encoding': 'identity',
       'user-agent': 'aether',
-      ...(rest === undefined ? {} : { range: `bytes=${rest.from}-`, 'if-range': rest.etag }),
+      ...(part === undefined ? {} : { range: part.range }),
+      ...(part?.etag === undefined ? {} : { 'if-range': part.etag }),
       ...(authorization === undefined ? {} : { authorization }),
     }
     return { response: await connections.send(url, headers, signal), isAuthorized: authorization !== undefined }

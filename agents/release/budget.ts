@@ -8,7 +8,8 @@ import { refusal } from '@aether/contract/reasons'
 import { uniqueName } from '@aether/runtime/unique-name'
 import { releasePath } from './activate.ts'
 import { listReleases, neededReleases } from './prune.ts'
-import { manifestPath, readRecord, recordPath } from './record.ts'
+import { manifestPath, readRecord, recordPath, treePath } from './record.ts'
+import { bytesTogether, type Share } from './shares.ts'
 
 /** Room for one release that is being staged. */
 export interface Room {
@@ -33,18 +34,20 @@ const blockBytes = 4096
 export async function openRoom(layout: VolumeLayout, limits: RoomLimits, inUse: readonly Digest[]): Promise<Room> {
   const { maxWorkspaceBytes, minFreeBytes } = limits
   if (maxWorkspaceBytes === 0 && minFreeBytes === 0) return { take() {} }
-  const old: { readonly digest: Digest; readonly bytes: number }[] = []
-  let kept = 0
+  const kept: Share[] = []
+  const old: Share[] = []
   // On most disks there is room for any release, and none of the old ones need be looked at.
   if (maxWorkspaceBytes > 0 || spareBytes() < limits.maxUnpackedBytes) {
     const needed = await neededReleases(layout, inUse)
     for (const digest of await listReleases(layout)) {
-      const bytes = (await readRecord(layout, digest))?.bytes ?? 0
-      if (needed.has(digest)) kept += bytes
-      else old.push({ digest, bytes })
+      const record = await readRecord(layout, digest)
+      const share = { digest, bytes: record?.bytes ?? 0, ancestors: record?.tree?.ancestors ?? [] }
+      if (needed.has(digest)) kept.push(share)
+      else old.push(share)
     }
   }
-  let oldBytes = old.reduce((sum, { bytes }) => sum + bytes, 0)
+  const keptBytes = bytesTogether(kept)
+  let allBytes = bytesTogether([...kept, ...old])
   let staged = 0
   let known = 0 // bytes that may be taken before statfs is asked
 
@@ -52,18 +55,18 @@ export async function openRoom(layout: VolumeLayout, limits: RoomLimits, inUse: 
     const oldest = old.shift()
     if (oldest === undefined) return false
     removeNow(layout, oldest.digest)
-    oldBytes -= oldest.bytes
+    allBytes = bytesTogether([...kept, ...old])
     return true
   }
   function keepBudget(): void {
     // Sizes come file by file: what went for the files before stays gone, but no more goes for nothing.
-    if (kept + staged > maxWorkspaceBytes)
+    if (keptBytes + staged > maxWorkspaceBytes)
       throw refusal(
         'disk_full',
         'budget',
-        `the release has ${staged} bytes or more, and beside the ${kept} bytes of those that serve or may be read it would exceed the ${maxWorkspaceBytes} bytes of AETHER_WORKSPACE_MAX_BYTES: raise it, and the volume's sizeLimit with it`,
+        `the release has ${staged} bytes or more, and beside the ${keptBytes} bytes of those that serve or may be read it would exceed the ${maxWorkspaceBytes} bytes of AETHER_WORKSPACE_MAX_BYTES: raise it, and the volume's sizeLimit with it`,
       )
-    while (kept + staged + oldBytes > maxWorkspaceBytes) if (!removeOldest()) return
+    while (allBytes + staged > maxWorkspaceBytes) if (!removeOldest()) return
   }
   function spareBytes(): number {
     const { bavail, bsize } = statfsSync(layout.root)
@@ -100,5 +103,6 @@ function removeNow(layout: VolumeLayout, digest: Digest): void {
   renameSync(releasePath(layout, digest), away)
   rmSync(recordPath(layout, digest), { force: true })
   rmSync(manifestPath(layout, digest), { force: true })
+  rmSync(treePath(layout, digest), { force: true })
   rmSync(away, { recursive: true, force: true })
 }

@@ -14,6 +14,7 @@ import { createUnpacker, type Unpacked, type UnpackLimits } from './unpack.ts'
 const staged = Symbol('staged')
 
 export interface Staged extends Unpacked {
+  readonly kind: 'archive'
   readonly folder: string
   readonly digest: Digest
   readonly held: Held
@@ -34,7 +35,7 @@ export async function extractArtifact(
     await mkdir(folder, { recursive: true, mode: 0o775 })
     const held = await stream.drain((chunk) => unpacker.write(chunk))
     const unpacked = await unpacker.end()
-    return { ...unpacked, folder, digest: held.signed.target.digest, held, [staged]: true }
+    return { kind: 'archive', ...unpacked, folder, digest: held.signed.target.digest, held, [staged]: true }
   } catch (error) {
     stream.cancel()
     unpacker.abandon()

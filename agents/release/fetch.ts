@@ -6,12 +6,9 @@ import { digestFromHex } from '@aether/contract/digest'
 import { type ReasonError, refusal } from '@aether/contract/reasons'
 import { redactUrl, type Target } from '@aether/contract/target'
 import type { Authorize } from '@aether/runtime/control-token'
-import { type Answer, type AskOptions, askArtifact } from './ask.ts'
-import { openConnections } from './connect.ts'
-import { downloadError, tooLarge } from './download-fault.ts'
+import type { Downloads } from './download.ts'
 import type { SourcePolicy } from './origins.ts'
-import { type RateLimits, refuseSlow } from './rate.ts'
-import { readBody } from './resume.ts'
+import type { RateLimits } from './rate.ts'
 import type { SignedTarget } from './verify.ts'
 
 export interface FetchLimits extends RateLimits {
@@ -37,71 +34,57 @@ export interface Held {
 }
 
 export interface ArtifactStream {
+  /** What it begins with: so many bytes, or all where it has fewer. They come with `drain` all the same. */
+  first(least: number): Promise<Uint8Array>
   /** Reads to the end and answers the proof; `take` gets each chunk. What `take` throws waits until the digest is known. */
   drain(take: (chunk: Uint8Array) => void | Promise<void>): Promise<Held>
   /** Lets go of the connection; for who does not drain to the end. */
   cancel(): void
 }
 
-/** Asks for the artifact. Throws ReasonError `download`; drain also `checksum`. An aborted `signal` ends both. */
+/** Asks for the artifact. Throws ReasonError `download`; drain also `checksum`. */
 export async function fetchArtifact(
   signed: SignedTarget,
-  options: FetchOptions,
-  signal: AbortSignal,
+  downloads: Downloads,
   before?: Target,
 ): Promise<ArtifactStream> {
-  const bound = AbortSignal.any([signal, AbortSignal.timeout(options.totalMs)])
-  const connections = openConnections(options.sources, options.idleMs)
-  const asking = { ...options, connections }
-  const { artifactUrl } = signed.target
-  const answer = await begin(artifactUrl, asking, bound)
-  const { url } = answer
+  const download = await downloads.open(signed.target.artifactUrl)
+  const chunks = download.read()
+  let begun: Uint8Array = Buffer.alloc(0)
+
+  async function* all(): AsyncGenerator<Uint8Array> {
+    if (begun.length > 0) yield begun
+    yield* chunks
+  }
   return {
+    async first(least) {
+      while (begun.length < least) {
+        const { value, done } = await chunks.next()
+        if (done === true) break
+        begun = begun.length === 0 ? value : Buffer.concat([begun, value])
+      }
+      return begun.subarray(0, least)
+    },
     async drain(take) {
       const hash = createHash('sha256')
-      let bytes = 0
       let fault: unknown
-      try {
-        const body = readBody(answer, (rest) => askArtifact(artifactUrl, asking, bound, rest), bound)
-        for await (const chunk of refuseSlow(body, options, url)) {
-          bytes += chunk.length
-          if (bytes > options.maxArtifactBytes) throw tooLarge(url, options)
-          hash.update(chunk)
-          if (fault !== undefined) continue
-          try {
-            await take(chunk)
-          } catch (error) {
-            // Bytes with the wrong digest say nothing about the archive, so the digest speaks first.
-            fault = error
-          }
+      for await (const chunk of all()) {
+        hash.update(chunk)
+        if (fault !== undefined) continue
+        try {
+          await take(chunk)
+        } catch (error) {
+          // Bytes with the wrong digest say nothing about the archive, so the digest speaks first.
+          fault = error
         }
-      } catch (error) {
-        throw downloadError(error, url, 'truncated', options)
-      } finally {
-        connections.close()
       }
+      const bytes = download.bytes()
       const found = digestFromHex(hash.digest('hex'))
       if (found !== signed.target.digest) throw wrongDigest(signed.target, found, bytes, before)
       if (fault !== undefined) throw fault
       return { signed, bytes, [held]: true }
     },
-    cancel() {
-      answer.body.on('error', () => {}).destroy()
-      connections.close()
-    },
-  }
-}
-
-async function begin(start: string, options: FetchOptions & AskOptions, signal: AbortSignal): Promise<Answer> {
-  try {
-    const answer = await askArtifact(start, options, signal)
-    const { headers, body, url } = answer
-    if (Number(headers['content-length'] ?? 0) <= options.maxArtifactBytes) return answer
-    body.on('error', () => {}).destroy()
-    throw tooLarge(url, options)
-  } catch (error) {
-    options.connections.close()
-    throw error
+    cancel: download.cancel,
   }
 }
 

@@ -5,14 +5,18 @@ import type { Digest } from '@aether/contract/digest'
 import { digestOfReleaseName, releaseName, type VolumeLayout } from '@aether/contract/layout'
 import { uniqueName } from '@aether/runtime/unique-name'
 import { readActivation, readCurrent, recordPath, releasePath } from './activate.ts'
-import { manifestPath } from './record.ts'
+import { manifestPath, treePath } from './record.ts'
 import { removeTree } from './remove-tree.ts'
+
+/** Takes an old release that was moved to staging, to use its files; false leaves it to be removed. Before its tree's file is gone. */
+export type Recycle = (digest: Digest, folder: string) => Promise<boolean>
 
 /** Removes all but `keep` releases, the oldest first; `inUse` come on top. Answers what it removed. */
 export async function pruneReleases(
   layout: VolumeLayout,
   keep: number,
   inUse: readonly Digest[],
+  recycle?: Recycle,
 ): Promise<readonly Digest[]> {
   const needed = await neededReleases(layout, inUse)
   const found = await listReleases(layout)
@@ -21,7 +25,7 @@ export async function pruneReleases(
   for (const digest of found) {
     if (surplus <= 0) break
     if (needed.has(digest)) continue
-    await removeRelease(layout, digest)
+    await removeRelease(layout, digest, recycle)
     removed.push(digest)
     surplus--
   }
@@ -47,10 +51,12 @@ export async function listReleases(layout: VolumeLayout): Promise<readonly Diges
 }
 
 // Out of sight first, by one rename, so that nobody sees half a release; the record last, so that it is never alone trusted.
-async function removeRelease(layout: VolumeLayout, digest: Digest): Promise<void> {
+async function removeRelease(layout: VolumeLayout, digest: Digest, recycle: Recycle | undefined): Promise<void> {
   const away = join(layout.staging, `${releaseName(digest)}-${uniqueName()}`)
   await rename(releasePath(layout, digest), away)
+  const isUsed = (await recycle?.(digest, away)) ?? false
   await rm(recordPath(layout, digest), { force: true })
   await rm(manifestPath(layout, digest), { force: true })
-  await removeTree(away)
+  await rm(treePath(layout, digest), { force: true })
+  if (!isUsed) await removeTree(away)
 }

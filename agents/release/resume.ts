@@ -2,7 +2,13 @@
 // nothing. Who reads sees one stream, so hash and archive go on too.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ReasonError } from '@aether/contract/reasons'
-import type { Answer, Rest } from './ask.ts'
+import type { Answer } from './ask.ts'
+
+/** What is still missing of a representation. */
+export interface Rest {
+  readonly from: number
+  readonly etag: string
+}
 
 const maxResumes = 3
 const pauseMs = 500

@@ -27,6 +27,18 @@ export function createSigner() {
   return { sign: sign64, publicPem: publicKey.export({ type: 'spki', format: 'pem' }) }
 }
 
+/** A file as a static server gives it, or a part of it. */
+function answer(bytes: Uint8Array, range: string | undefined, response: ServerResponse): void {
+  const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? []
+  if (from === undefined || to === undefined) {
+    response.writeHead(200, { 'content-length': bytes.length }).end(bytes)
+    return
+  }
+  const part = bytes.subarray(Number(from), Number(to) + 1)
+  const headers = { 'content-length': part.length, 'content-range': `bytes ${from}-${to}/${bytes.length}` }
+  response.writeHead(206, headers).end(part)
+}
+
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 /** A server on loopback; `routes` maps a path to bytes or a handler; `asked` lists each request's path. */
@@ -39,7 +51,7 @@ export async function createArtifactServer(t: Test) {
     const route = routes.get(path.split('?')[0] ?? '')
     if (route === undefined) response.writeHead(404).end('there is nothing here')
     else if (typeof route === 'function') route(request, response)
-    else response.writeHead(200, { 'content-length': route.length }).end(route)
+    else answer(route, request.headers.range, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => {

@@ -68,7 +68,7 @@ async function follow(plan: KillPlan): Promise<void> {
       .replace(`${plan.below}/`, '')
       .replace(plan.below, '.')
       .replace(/^\/proc\/self\/fd\/\d+/, 'lock')
-      .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/, '*')
+      .replace(/(?<![0-9a-f])[0-9a-f]{26}(?![0-9a-f])/, '*') // runtime/unique-name.ts
   }
 
   // Which file a descriptor or handle is of: opened for writing, or to be synced.
@@ -102,6 +102,20 @@ async function follow(plan: KillPlan): Promise<void> {
           : call(...args)
       return step(`${name.replace(/Sync$/, '')} ${shown(path)}`, () => call(...args), half)
     })
+  wrap(fs, 'fsync', (call, args) => {
+    const [fd, done] = args
+    const path = typeof fd === 'number' ? pathOfFd.get(fd) : undefined
+    if (path === undefined || typeof done !== 'function') return call(...args)
+    const ended = () =>
+      new Promise<void>((resolve) => {
+        call(fd, (...result: readonly unknown[]) => {
+          resolve()
+          // What the caller does next comes after the death.
+          setImmediate(() => Reflect.apply(done, undefined, result))
+        })
+      })
+    return step(`sync ${shown(path)}`, ended, ended)
+  })
   const handle = await open('/dev/null')
   const prototype: unknown = Object.getPrototypeOf(handle)
   await handle.close()

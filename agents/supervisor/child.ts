@@ -8,10 +8,11 @@ import { hexOf } from '@aether/contract/digest'
 import { isObject } from '@aether/contract/json'
 import { refusal } from '@aether/contract/reasons'
 import { withoutCompileCache } from './compile-cache.ts'
-import { type HeldSockets, parseSocketKey } from './held-sockets.ts'
+import { type HeldSockets, parseSocketKey, type SocketKey } from './held-sockets.ts'
 import { type LastWords, passOn } from './last-words.ts'
 import { createLink, type Link } from './link.ts'
 import { prefixLines } from './prefix.ts'
+import { killGroup } from './process-group.ts'
 
 /** A process with the preload in it. */
 export interface AppProcess {
@@ -79,6 +80,8 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
   const exited = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => {
       alive = false
+      // Workers that it leaves behind hold its sockets, and would go on answering beside the next one.
+      if (child.pid !== undefined) void killGroup(child.pid)
       resolve(signal ?? `exit code ${code}`)
     })
   })
@@ -87,8 +90,17 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
     if (message === 'ready') isReady = true
     if (!isObject(message) || message.aether !== 'socket') return
     const key = parseSocketKey(message)
-    if (key !== undefined) sockets.take(key, handle)
+    if (key === undefined) return
+    sockets.take(key, handle)
+    giveCopy(key)
   })
+  // For a listen() of the same process later: a port that is held here cannot be bound anew.
+  const giveCopy = (key: SocketKey) => {
+    const socket = sockets.handleOf(key)
+    // The message is one that Node keeps from the app; where it cannot be sent, the process has ended.
+    if (socket !== undefined && child.connected)
+      child.send({ cmd: 'NODE_AETHER_SOCKET', ...key }, socket, () => undefined)
+  }
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
     child.on('error', (cause) => {
@@ -108,7 +120,7 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
     pid,
     exited,
     isAlive: () => alive,
-    link: createLink(control),
+    link: createLink(control, giveCopy),
     lastWords: passOn(stderr, isPrefixed ? prefixed('stderr') : process.stderr),
     fellSilent: exited.then(() => Promise.race([closed, sleep(silenceMs)])),
     saidReady: () => isReady,
@@ -118,11 +130,11 @@ export async function startProcess(options: ProcessOptions): Promise<AppProcess>
     async stop(graceMs) {
       if (alive) {
         child.kill('SIGTERM')
-        const timer = setTimeout(() => killGroup(pid), graceMs)
+        const timer = setTimeout(() => void killGroup(pid), graceMs)
         await exited
         clearTimeout(timer)
       }
-      killGroup(pid)
+      await killGroup(pid)
       control.destroy()
     },
   }
@@ -158,12 +170,4 @@ function pipesOf(child: ChildProcess): { readonly control: Duplex; readonly stde
   // Both were asked for above; types do not know it.
   if (!(control instanceof Duplex) || !(child.stderr instanceof Readable)) throw new TypeError('a pipe is missing')
   return { control, stderr: child.stderr }
-}
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // ESRCH: nothing of the group is left.
-  }
 }

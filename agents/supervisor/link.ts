@@ -2,7 +2,7 @@
 // read as input: bounded, and what has no known shape is passed over.
 import type { Duplex } from 'node:stream'
 import { isObject } from '@aether/contract/json'
-import { parseSocketKey, type SocketKey } from './held-sockets.ts'
+import { isSame, parseSocketKey, type SocketKey } from './held-sockets.ts'
 
 const kinds = ['http', 'https', 'h2', 'h2c', 'tls', 'tcp'] as const
 export type ServerKind = (typeof kinds)[number]
@@ -30,6 +30,7 @@ export interface Facts {
   readonly drained: boolean
   /** performance.now() of its first answer after it was let accept. */
   readonly answeredAt: number | undefined
+  /** Of the process and those that it forked, when their drain began. */
   readonly inFlight: number
 }
 
@@ -57,7 +58,8 @@ export interface Link {
 const longestLine = 16 * 1024
 const mostListening = 100
 
-export function createLink(pipe: Duplex): Link {
+/** `onAgain` is told of a socket that the process took and may want once more. */
+export function createLink(pipe: Duplex, onAgain: (key: SocketKey) => void = () => {}): Link {
   let facts: Facts = {
     attached: false,
     isSpare: false,
@@ -77,21 +79,28 @@ export function createLink(pipe: Duplex): Link {
     const said = parseLine(line)
     if (said === undefined) return
     const listening = said.say === 'listening' ? parseListening(said) : undefined
-    if (said.say === 'hello') facts = { ...facts, attached: true }
+    const again = said.say === 'again' ? parseSocketKey(said) : undefined
+    if (again !== undefined) onAgain(again)
+    else if (said.say === 'hello') facts = { ...facts, attached: true }
     else if (said.say === 'compile cache' && typeof said.how === 'string')
       facts = { ...facts, compileCache: said.how.slice(0, 300) }
     else if (said.say === 'spare') facts = { ...facts, isSpare: true }
     else if (said.say === 'went') facts = { ...facts, went: true }
     else if (said.say === 'answered') facts = { ...facts, answeredAt: facts.answeredAt ?? performance.now() }
     else if (said.say === 'drained') facts = { ...facts, drained: true }
-    else if (said.say === 'draining' && typeof said.inFlight === 'number') facts = { ...facts, inFlight: said.inFlight }
+    else if (said.say === 'draining' && typeof said.inFlight === 'number')
+      facts = { ...facts, inFlight: facts.inFlight + said.inFlight }
     else if (said.say === 'unheld' && typeof said.why === 'string')
       facts = {
         ...facts,
         unheld: facts.unheld ?? said.why.slice(0, 300),
         conflict: facts.conflict || said.isConflict === true,
       }
-    else if (listening !== undefined && facts.listening.length < mostListening)
+    else if (
+      listening !== undefined &&
+      facts.listening.length < mostListening &&
+      !facts.listening.some((one) => isSame(one, listening))
+    )
       facts = { ...facts, listening: [...facts.listening, listening] }
     for (const wake of waiting.splice(0)) wake()
   }

@@ -2,6 +2,7 @@
 // cgroup v2) one process out of memory takes the whole container along, so this is looked at before and not found out.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { membersOf } from './process-group.ts'
 
 interface Memory {
   readonly limit: number
@@ -16,7 +17,7 @@ const reserveBytes = 16 * 1024 * 1024
 export async function roomForAnother(pid: number, cgroupDir: string): Promise<string | undefined> {
   const memory = (await readV2(cgroupDir)) ?? (await readV1(cgroupDir))
   if (memory === undefined) return undefined
-  const needed = (await ownBytes(pid)) + reserveBytes
+  const needed = (await groupBytes(pid)) + reserveBytes
   const free = memory.limit - memory.used
   if (free >= needed) return undefined
   return `two processes need more memory than the container may have: ${mebibytes(free)} are free of ${mebibytes(memory.limit)}, a second process needs about ${mebibytes(needed)}; raise the limit`
@@ -49,6 +50,12 @@ async function readV1(folder: string): Promise<Memory | undefined> {
 export async function ownBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0)
+}
+
+/** With the workers that it forked, which the next one forks too. */
+async function groupBytes(leader: number): Promise<number> {
+  const bytes = await Promise.all((await membersOf(leader)).map(ownBytes))
+  return bytes.reduce((sum, one) => sum + one, 0)
 }
 
 /** Undefined where it is not there or says `max`. */

@@ -2,43 +2,10 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { eventually, freePort } from '@aether/runtime/test-process'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { startLoad } from './test-client.ts'
 import { appAnswering, certificate, createWorkspace } from './test-kit.ts'
-
-const swaps = 12
-const letters = ['a', 'b', 'c', 'd', 'e', 'f']
-
-/** Moves through the releases under load; answers the client. */
-async function swapUnderLoad(
-  t: Test,
-  world: Awaited<ReturnType<typeof createWorkspace>>,
-  url: string,
-  app: (version: string) => string,
-  manifest?: object,
-  files?: Readonly<Record<string, string>>,
-) {
-  const digests = letters.map((letter) => world.release(letter, app(letter), manifest, files))
-  const activate = async (at: number) => {
-    const digest = digests[at % digests.length]
-    if (digest === undefined) throw new Error('no release')
-    await world.verdict(world.activate(digest), 'ok')
-  }
-  await activate(0)
-  const load = startLoad(url)
-  await eventually('the first answers', () => load.answered() > 50)
-  for (let i = 1; i <= swaps; i++) {
-    await activate(i)
-    const before = load.answered()
-    await eventually('more answers', () => load.answered() > before + 20)
-  }
-  await load.stop()
-  t.strictSame(load.failures(), [])
-  t.ok(load.answered() > 500, `${load.answered()} answered`)
-  t.equal(load.versions().length, letters.length, 'every release answered')
-  t.match(await world.metrics(), `aether_swap_seconds_count{strategy="overlap",outcome="ok"} ${swaps + 1}`)
-  t.notMatch(await world.metrics(), 'strategy="recreate"')
-}
+import { swaps, swapUnderLoad } from './test-swaps.ts'
 
 await test('ten swaps and more fail no request of a plain app of ES modules', async (t) => {
   const world = await createWorkspace(t)
@@ -66,7 +33,10 @@ process.on('SIGTERM', () => server.close((error) => {
   process.exit(0)
 }))
 `
-  await swapUnderLoad(t, world, `http://127.0.0.1:${world.port}/`, app, {})
+  await swapUnderLoad(t, world, `http://127.0.0.1:${world.port}/`, (version) => ({
+    server: app(version),
+    manifest: {},
+  }))
   await eventually('the ends of all before', () => world.notes().length === swaps)
   t.same(new Set(world.notes()), new Set(['closed undefined']), 'its own close found the server open')
 })
@@ -120,16 +90,10 @@ await test('nor of an app on an older Node of its own, started by a script', asy
   const world = await createWorkspace(t, { AETHER_APP_CMD: './start.sh', AETHER_READY_PATH: '/' })
   world.start()
   const app = (name: string) => appAnswering(name).replace('pid: process.pid', 'node: process.version')
-  await swapUnderLoad(
-    t,
-    world,
-    `http://127.0.0.1:${world.port}/`,
-    app,
-    { type: 'module' },
-    {
-      'start.sh': `#!/bin/sh\nexec ${other} server.js\n`,
-    },
-  )
+  await swapUnderLoad(t, world, `http://127.0.0.1:${world.port}/`, (name) => ({
+    server: app(name),
+    files: { 'start.sh': `#!/bin/sh\nexec ${other} server.js\n` },
+  }))
   t.match(await world.ask(), { node: version })
 })
 

@@ -1,4 +1,6 @@
 // The small parts whose time the test sets itself, and what is read from processes that may say anything.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { Duplex, PassThrough } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { digestFromHex } from '@aether/contract/digest'
@@ -74,12 +76,17 @@ await test('what comes through the pipe is believed only in its shape, and never
   }
   await say('{"say":"hel')
   t.notOk(link.facts().attached)
-  await say('lo"}\nnot json\n[]\n{"say":"listening","port":"8080","host":"","ipv6Only":false,"kind":"http"}\n')
+  await say(
+    'lo"}\nnot json\n[]\n{"say":"listening","port":"8080","path":"","host":"","ipv6Only":false,"kind":"http"}\n',
+  )
   t.match(link.facts(), { attached: true, listening: [] })
-  const listening = { say: 'listening', port: 8080, host: '', ipv6Only: false, kind: 'http', door: 4000 }
+  const listening = { say: 'listening', port: 8080, path: '', host: '', ipv6Only: false, kind: 'http', door: 4000 }
   await say(`${JSON.stringify(listening)}\n${JSON.stringify({ ...listening, kind: 'gopher' })}\n`)
-  t.strictSame(link.facts().listening, [{ port: 8080, host: '', ipv6Only: false, kind: 'http', door: 4000 }])
-  await say(`${JSON.stringify(listening)}\n`.repeat(200))
+  const known = { port: 8080, path: '', host: '', ipv6Only: false, kind: 'http', door: 4000 }
+  t.strictSame(link.facts().listening, [known])
+  await say(`${JSON.stringify({ ...listening, door: undefined })}\n`)
+  t.strictSame(link.facts().listening, [known], 'the workers of a cluster say it once each')
+  await say(Array.from({ length: 200 }, (_, port) => `${JSON.stringify({ ...listening, port })}\n`).join(''))
   t.equal(link.facts().listening.length, 100)
   link.order({ do: 'go' })
   await turn()
@@ -104,7 +111,7 @@ await test('what is handed over is held once, whatever it is', (t) => {
   const sockets = createHeldSockets()
   let closed = 0
   const handle = (fd: number) => ({ fd, close: () => closed++ })
-  const key = { port: 80, host: '', ipv6Only: false }
+  const key = { port: 80, path: '', host: '', ipv6Only: false }
   for (const wrong of [undefined, null, 3, {}, { fd: -1, close: () => {} }, { fd: 3 }]) sockets.take(key, wrong)
   t.strictSame(sockets.list(), [])
   sockets.take(key, handle(7))
@@ -115,7 +122,13 @@ await test('what is handed over is held once, whatever it is', (t) => {
   sockets.drop((one) => one.port === 80)
   t.strictSame([sockets.list().length, sockets.has(80), sockets.has(1001)], [1, true, false])
   t.equal(closed, 1 + 37 + 63)
-  for (const wrong of [null, 'x', { port: '80', host: '', ipv6Only: false }, { port: 80, host: '' }])
-    t.equal(parseSocketKey(wrong), undefined)
+  const wrongKeys = [null, 'x', { ...key, port: '80' }, { ...key, path: 'x'.repeat(5000) }, { port: 80, host: '' }]
+  for (const wrong of wrongKeys) t.equal(parseSocketKey(wrong), undefined)
+  sockets.drop(() => false)
+  const path = join(t.testdir({ 'app.sock': '' }), 'app.sock')
+  sockets.take({ ...key, port: 0, path }, handle(9))
+  t.strictSame([sockets.hasMain(0), sockets.hasMain(80)], [true, false])
+  sockets.drop(() => false)
+  t.notOk(existsSync(path), 'the path goes with the last holder of its socket')
   t.end()
 })

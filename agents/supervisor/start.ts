@@ -8,7 +8,7 @@ import { type AppProcess, appEnvironment, type Child, startProcess } from './chi
 import { findCompileCache } from './compile-cache.ts'
 import type { SupervisorConfig } from './config.ts'
 import { releasePath } from './follow.ts'
-import type { HeldSockets } from './held-sockets.ts'
+import { type HeldSockets, isMain } from './held-sockets.ts'
 import { runHook } from './hook.ts'
 import { withWords } from './last-words.ts'
 import type { Spare } from './spare.ts'
@@ -29,6 +29,7 @@ export type StartConfig = Pick<
 const withoutPortMs = 1000
 const handMs = 1000
 const unheardMs = 250
+const quietMs = 1000
 
 /** The process cannot stand beside another one; `message` says why. */
 export class CannotOverlap extends Error {
@@ -55,7 +56,8 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
     const command = await resolveAppCommand(release, config.appCommand)
     const compileCache = await findCompileCache(release)
     signal.throwIfAborted()
-    const isHolding = sockets.has(port)
+    const isHolding = sockets.hasMain(port)
+    if (isAlone && !isHolding) await isQuiet(port, signal)
     const child =
       spare.take(command, release, activation, compileCache) ??
       (await startProcess({
@@ -107,6 +109,16 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
   }
 }
 
+/**
+ * Until nobody answers on the port: the kernel may hold the socket of a process that has ended for some milliseconds more,
+ * and a connection to it must not be taken for the new one's. Who else listens there is the app's to find out.
+ */
+async function isQuiet(port: number, signal: AbortSignal): Promise<void> {
+  const until = performance.now() + quietMs
+  const takes = () => askApp({ port, readyPath: undefined, kind: 'tcp' }, quietMs)
+  while (port !== 0 && performance.now() < until && (await takes())) await sleep(10, undefined, { signal })
+}
+
 function pathOf({ digest }: Activation, config: StartConfig): Promise<string> {
   return releasePath(config.workspaceDir, digest).catch((cause: unknown) => {
     throw refusal('unhealthy', 'start', `release ${digest} is not on disk`, { cause })
@@ -134,10 +146,18 @@ async function becomesReady(
     if (!child.isAlive()) throw await ended(child, isHolding)
     const { unheld, conflict } = child.link.facts()
     if (unheld !== undefined && (conflict || !isAlone)) throw new CannotOverlap(unheld)
-    if (config.port === 0 && (child.saidReady() || (!config.waitsForReady && waited > withoutPortMs))) return
-    if (config.port !== 0 && (await isReady(child, isHolding, config, Math.min(left, 1000)))) return
+    if (config.port === 0 && !isHolding) {
+      if (isReadyWithoutPort(child, config, waited)) return
+    } else if (await isReady(child, isHolding, config, Math.min(left, 1000))) return
     await Promise.race([child.link.changed(), child.exited, sleep(waited < 1000 ? 5 : 50)])
   }
+}
+
+/** A first process with PORT=0: a unix socket is as good as a port, and some have none at all. */
+function isReadyWithoutPort(child: AppProcess, { port, waitsForReady }: StartConfig, waitedMs: number): boolean {
+  if (child.saidReady()) return true
+  const listens = child.link.facts().listening.some((one) => isMain(one, port))
+  return !waitsForReady && (listens || waitedMs > withoutPortMs)
 }
 
 async function isReady(
@@ -148,7 +168,7 @@ async function isReady(
 ): Promise<boolean> {
   const { port, readyPath, waitsForReady } = config
   if (waitsForReady && !child.saidReady()) return false
-  const found = child.link.facts().listening.find((one) => one.port === port)
+  const found = child.link.facts().listening.find((one) => isMain(one, port))
   // A process that holds back is never asked on the shared port: another one answers there.
   if (isHolding && found === undefined) return false
   if (found !== undefined && (readyPath === undefined || child.saidReady())) return true
@@ -165,9 +185,10 @@ async function isHeld(child: AppProcess, sockets: HeldSockets, port: number): Pr
   const startedAt = performance.now()
   const isComing = () => {
     const { attached, listening, unheld } = child.link.facts()
-    if (port === 0 || !attached || unheld !== undefined || sockets.has(port)) return false
+    const isHeard = listening.some((one) => isMain(one, port))
+    if ((port === 0 && !isHeard) || !attached || unheld !== undefined || sockets.hasMain(port)) return false
     // It can be connected to before it was heard to listen; one that listens by other means is never heard.
-    const mostMs = listening.some((one) => one.port === port) ? handMs : unheardMs
+    const mostMs = isHeard ? handMs : unheardMs
     return performance.now() - startedAt < mostMs
   }
   while (child.isAlive() && isComing()) await sleep(1)
@@ -201,15 +222,20 @@ async function ended(child: AppProcess, isHolding: boolean): Promise<Error> {
 }
 
 function notReady(child: AppProcess, { port, readyPath, waitsForReady, startTimeoutMs }: StartConfig): ReasonError {
-  const ports = child.link.facts().listening.map((one) => one.port)
+  const ports = child.link
+    .facts()
+    .listening.map((one) => one.port)
+    .filter((one) => one !== 0)
   const elsewhere =
     ports.length > 0 && !ports.includes(port)
       ? ` (it listens on ${ports.join(', ')}: let it listen on PORT, or set PORT to its port)`
       : ''
   const what = waitsForReady
     ? "it did not say process.send('ready'), which AETHER_WAIT_READY asks for"
-    : readyPath === undefined
-      ? `port ${port} took no connection${elsewhere}`
-      : `${readyPath} on port ${port} did not answer 2xx${elsewhere}`
+    : port === 0
+      ? 'it did not listen on the unix socket that the process before it listens on, or did not answer there'
+      : readyPath === undefined
+        ? `port ${port} took no connection${elsewhere}`
+        : `${readyPath} on port ${port} did not answer 2xx${elsewhere}`
   return refusal('unhealthy', 'not_ready', `the app was not ready in ${startTimeoutMs} ms: ${what}`)
 }

@@ -13,7 +13,7 @@ export interface Load {
 
 const patienceMs = 5000
 
-/** Connections that stay open and send one request after another, beside fresh ones every few milliseconds. */
+/** `unix:` and a path, where it is no URL of http. Connections that stay open and send one request after another, beside fresh ones every few milliseconds. */
 export function startLoad(url: string, keptAlive = 8, everyMs = 5): Load {
   const isTls = url.startsWith('https')
   const agent = isTls
@@ -29,7 +29,11 @@ export function startLoad(url: string, keptAlive = 8, everyMs = 5): Load {
     try {
       const body = await ask(url, by)
       answered++
-      const version = /"version":"([^"]*)"/.exec(body)?.[1] ?? body
+      const version =
+        /"version":"([^"]*)"|^\S+ (\S+) \d+\n$/
+          .exec(body)
+          ?.slice(1)
+          .find((one) => one !== undefined) ?? body
       if (versions.at(-1) !== version && !versions.includes(version)) versions.push(version)
     } catch (error) {
       failures.push(`${by === false ? 'fresh' : 'kept alive'}: ${String(error)}`)
@@ -74,9 +78,11 @@ export function ask(url: string, agent: Agent | false = false): Promise<string> 
         else reject(new Error(`status ${status}, ${response.complete ? 'whole' : 'cut short'}`))
       })
     }
-    const sent = url.startsWith('https')
-      ? httpsRequest(url, { agent, timeout: patienceMs, rejectUnauthorized: false }, take)
-      : httpRequest(url, { agent, timeout: patienceMs }, take)
+    const sent = url.startsWith('unix:')
+      ? httpRequest({ socketPath: url.slice('unix:'.length), agent, timeout: patienceMs }, take)
+      : url.startsWith('https')
+        ? httpsRequest(url, { agent, timeout: patienceMs, rejectUnauthorized: false }, take)
+        : httpRequest(url, { agent, timeout: patienceMs }, take)
     sent.on('timeout', () => sent.destroy(new Error('no answer in time')))
     sent.on('error', reject)
     sent.end()

@@ -1,6 +1,6 @@
 // The keys in force. A folder or file is read at each use, so a rotated Secret holds from the next refresh on;
 // mounted Secrets are swapped through `..data`, and a read follows it.
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ReasonError, refusal } from '@aether/contract/reasons'
 import { type PublicKey, parsePublicKeys } from './keys.ts'
@@ -19,17 +19,31 @@ export function createKeyring(setting: string, field: string): Keyring {
     const keys = parsePublicKeys(setting, field)
     return { load: () => Promise.resolve({ keys, faults: [] }) }
   }
-  return { load: () => loadFrom(setting, field) }
+  // oxlint-disable-next-line require-await -- the faults of files are a rejection
+  return { load: async () => loadFrom(setting, field) }
 }
 
-async function loadFrom(path: string, field: string) {
+const parsed = new Map<string, readonly PublicKey[]>()
+const mostParsed = 32
+
+/** Whether a point may be trusted takes milliseconds, and the files are mostly what they were. */
+function parseAgain(text: string, file: string): readonly PublicKey[] {
+  const known = parsed.get(text)
+  if (known !== undefined) return known
+  const keys = parsePublicKeys(text, file)
+  if (parsed.size >= mostParsed) parsed.clear()
+  parsed.set(text, keys)
+  return keys
+}
+
+function loadFrom(path: string, field: string) {
   const keys: PublicKey[] = []
   const faults: ReasonError[] = []
-  for (const file of await keyFiles(path, field)) {
+  for (const file of keyFiles(path, field)) {
     try {
-      if ((await stat(file)).size > maxKeyFileBytes)
+      if (statSync(file).size > maxKeyFileBytes)
         throw refusal('key', 'malformed', `${file} is larger than a file of keys may be (${maxKeyFileBytes} bytes)`)
-      keys.push(...parsePublicKeys(await readFile(file, 'utf8'), file))
+      keys.push(...parseAgain(readFileSync(file, 'utf8'), file))
     } catch (error) {
       faults.push(
         error instanceof ReasonError
@@ -45,10 +59,10 @@ async function loadFrom(path: string, field: string) {
   )
 }
 
-async function keyFiles(path: string, field: string): Promise<readonly string[]> {
+function keyFiles(path: string, field: string): readonly string[] {
   try {
-    if (!(await stat(path)).isDirectory()) return [path]
-    const names = await readdir(path)
+    if (!statSync(path).isDirectory()) return [path]
+    const names = readdirSync(path)
     return names
       .filter((name) => !name.startsWith('.'))
       .toSorted()

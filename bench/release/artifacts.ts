@@ -27,10 +27,15 @@ const megabyte = 1_000_000
 export async function makeArtifact({ name, megabytes, content }: Case, folder: string, keys: SigningPair) {
   const app = join(folder, `${name}-tree`)
   await mkdir(app)
+  await plantApp({ megabytes, content }, app)
+  return packTree(app, join(folder, `${name}.tar.gz`), keys)
+}
+
+/** The files of a case, in a folder that is there. */
+export async function plantApp({ megabytes, content }: Omit<Case, 'name'>, app: string): Promise<void> {
   if (content.kind === 'code') await writeCode(app, content.files, megabytes * megabyte, content.freshLines)
   else if (content.kind === 'incompressible') await writeNoise(join(app, 'data.bin'), megabytes * megabyte)
   else await copyAppWithPackages(join(root, 'examples/fastify'), app)
-  return packTree(app, join(folder, `${name}.tar.gz`), keys)
 }
 
 /** An artifact of one small file. */

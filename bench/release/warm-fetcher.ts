@@ -1,5 +1,6 @@
 // A fetcher that lives for a whole case, in mode file: each refresh is from the annotations written to its OK marker.
 import { randomInt } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, readdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -15,15 +16,21 @@ interface Refreshed {
   /** By the fetcher's own clock, from the event of the file. */
   readonly markerMs: number
   readonly tree: string
+  /** Over the wire. */
+  readonly bytes: number
+  readonly source: string
 }
 
 export interface WarmFetcher {
   readonly healthUrl: string
-  refresh(artifact: Artifact): Promise<Refreshed>
+  refresh(artifact: Pick<Artifact, 'name' | 'digest' | 'signature'>): Promise<Refreshed>
+  /** Until the clone of its release stands ready (AETHER_STANDBY); the seconds of the processor that were spent since it served. */
+  prepare(artifact: Pick<Artifact, 'digest'>): Promise<number>
   /** Until its release is off the disk, so that it is downloaded again. */
-  forget(artifact: Artifact): Promise<void>
-  /** Megabytes, the most it ever held. */
+  forget(artifact: Pick<Artifact, 'digest'>): Promise<void>
+  /** Megabytes, the most it held since `forgetPeak`, or ever. */
   peakMb(): number
+  forgetPeak(): void
   stop(): Promise<void>
 }
 
@@ -50,7 +57,7 @@ export async function startWarmFetcher(
     AETHER_HEALTH_PORT: String(port),
   })
 
-  async function refresh(artifact: Artifact): Promise<Refreshed> {
+  async function refresh(artifact: Pick<Artifact, 'name' | 'digest' | 'signature'>): Promise<Refreshed> {
     const from = fetcher.lines.length
     const startedAt = performance.now()
     await writeAnnotations(folder, place.url, artifact)
@@ -59,11 +66,26 @@ export async function startWarmFetcher(
     const marker = parseMarker(line)
     if (marker?.kind !== 'ok' || marker.pairs.reused !== 'false')
       throw new Error(`the fetcher did not bring ${artifact.name}: ${line}`)
-    return { seconds, markerMs: marker.ms, tree: join(layout.releases, releaseName(artifact.digest)) }
+    const { bytes, source } = marker.pairs
+    const tree = join(layout.releases, releaseName(artifact.digest))
+    return { seconds, markerMs: marker.ms, tree, bytes: Number(bytes), source: String(source) }
   }
   return {
     healthUrl: `http://127.0.0.1:${port}/livez`,
     refresh,
+    async prepare(artifact) {
+      const before = processorSeconds(fetcher.child.pid)
+      const deadline = performance.now() + pruneMs
+      while (
+        !existsSync(join(layout.standby, releaseName(artifact.digest))) ||
+        (await readdir(layout.staging)).length > 0
+      ) {
+        if (performance.now() > deadline) throw new Error('the fetcher made no clone of its release')
+        await sleep(5)
+      }
+      await sleep(quietMs)
+      return processorSeconds(fetcher.child.pid) - before
+    },
     async forget(artifact) {
       for (const other of others) await refresh(other)
       const deadline = performance.now() + pruneMs
@@ -71,12 +93,14 @@ export async function startWarmFetcher(
         (await readdir(layout.releases)).includes(releaseName(artifact.digest)) ||
         (await readdir(layout.staging)).length > 0
       while (await isThere()) {
-        if (performance.now() > deadline) throw new Error(`the fetcher did not prune ${artifact.name}`)
+        if (performance.now() > deadline) throw new Error(`the fetcher did not prune ${artifact.digest}`)
         await sleep(5)
       }
       await sleep(quietMs)
     },
     peakMb: fetcher.peakMb,
+    // proc(5): the peak becomes what is held now.
+    forgetPeak: () => writeFileSync(`/proc/${fetcher.child.pid}/clear_refs`, '5'),
     stop: fetcher.stop,
   }
 }
@@ -93,4 +117,10 @@ export async function freePort(): Promise<number> {
     await new Promise<void>((resolve) => server.close(() => resolve()))
     return port
   }
+}
+
+/** proc(5): user and system time, in ticks of 10 ms. */
+function processorSeconds(pid: number | undefined): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / 100
 }

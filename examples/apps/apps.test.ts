@@ -88,6 +88,7 @@ await test('those that listen on PORT answer with their line', async (t) => {
     ['websocket'],
     ['graceful'],
     ['crash-later'],
+    ['custom-server'],
   ] as const) {
     const port = await freePort()
     const child = start(t, name, { PORT: String(port) }, file)
@@ -128,6 +129,16 @@ await test('those that listen in another way are reached in it', async (t) => {
   t.match(await ask({ port }), /^200 cluster 1\.0\.0 \d+\n$/)
   t.not(await ask({ port }), line('cluster', clustered), 'a worker answers')
   clustered.kill('SIGTERM')
+
+  for (const name of ['fork', 'sticky']) {
+    const shared = await freePort()
+    const parent = start(t, name, { PORT: String(shared) })
+    const answer = await ask({ port: shared })
+    t.match(answer, new RegExp(`^200 ${name} 1\\.0\\.0 \\d+\n$`))
+    t.not(answer, line(name, parent), 'a process that it forked answers')
+    // Those that it forked end when their channel does.
+    parent.kill('SIGTERM')
+  }
 
   const h2 = await freePort()
   const streaming = start(t, 'http2', { PORT: String(h2) })

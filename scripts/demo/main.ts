@@ -19,6 +19,7 @@ import {
   startControl,
   writeVersion,
 } from './story.ts'
+import { type EditedLine, editOneLine, openFileStore } from './tree-story.ts'
 
 const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } })
 /** Before, between and after the swaps, so that what goes on undisturbed is counted too. */
@@ -48,12 +49,14 @@ async function tell(keep: boolean): Promise<void> {
   if (!keep) cleanups.push(() => rm(root, { recursive: true, force: true }))
   const folder = await makeDemoFolder(root)
   const onStart: OnStart = (process) => cleanups.push(process.stop)
+  const store = await openFileStore(join(root, 'store'))
+  cleanups.push(store.close)
 
   heading('1. A first release: control, an app, and v1 serves')
   const control = await startControl(folder, onStart)
   await registerApp(folder, control)
   await writeVersion(folder, '1.0.0')
-  const pod = await deployFirst(folder, control, onStart)
+  const pod = await deployFirst(folder, control, store, onStart)
   const load = beginLoad(pod)
   await sleep(steadyMs)
 
@@ -66,8 +69,13 @@ async function tell(keep: boolean): Promise<void> {
   await writeVersion(folder, '3.0.0')
   await deployTampered(folder, control, pod)
   await sleep(steadyMs)
+
+  heading('4. One edited line of a larger app travels as one edited line')
+  const edited = await editOneLine(folder, control, pod, load, store)
+  await sleep(steadyMs)
   await load.stop()
   showFigures(swap, load.counts())
+  showEdited(edited)
 
   if (keep) await keepRunning(folder, control, pod)
 }
@@ -87,6 +95,22 @@ function showFigures({ marker, totalMs, failed }: Swap, all: { answered: number;
   const count = all.failed === 0 ? good('0 failed') : bad(`${all.failed} failed`)
   const where = all.failed === 0 ? '' : `: ${failed} while v1 gave way to v2, ${all.failed - failed} otherwise`
   plain(`\n${all.answered} requests answered, ${count}${where}.`)
+}
+
+function showEdited({ files, archiveBytes, first, edited }: EditedLine): void {
+  heading(`What one edited line cost, in an app of ${files} files and folders`)
+  const row = (what: string, { bytes, ms }: { bytes: number; ms: number }) => [
+    what,
+    `${bytes.toLocaleString('en')} bytes`,
+    `${Math.round(ms)} ms`,
+  ]
+  plain(
+    table([
+      row('a tree, the first time: all of it', first),
+      row('the line: what changed', edited),
+      ['the line, as an archive', `${archiveBytes.toLocaleString('en')} bytes`, ''],
+    ]),
+  )
 }
 
 async function keepRunning({ root, app, signingKey }: DemoFolder, control: ControlService, pod: Pod): Promise<void> {

@@ -61,31 +61,46 @@ export async function registerApp(folder: DemoFolder, { cli }: ControlService): 
   await cli.type(['apps', 'create', 'hello', '--key', 'keys/aether-signing.pub.pem'])
 }
 
-export async function writeVersion(folder: DemoFolder, version: string): Promise<void> {
+export async function writeVersion(folder: Pick<DemoFolder, 'app'>, version: string): Promise<void> {
   await cp(example, folder.app, { recursive: true })
   const manifest = join(folder.app, 'package.json')
   await writeFile(manifest, (await readFile(manifest, 'utf8')).replace(/"version": "[^"]*"/, `"version": "${version}"`))
 }
 
 /** The agents come up as soon as control has written what they are to run; the command ends when they serve it. */
-export async function deployFirst(folder: DemoFolder, control: ControlService, onStart: OnStart): Promise<Pod> {
+export async function deployFirst(
+  folder: DemoFolder,
+  control: ControlService,
+  store: { readonly origin: string },
+  onStart: OnStart,
+): Promise<Pod> {
   const deploying = control.cli.type(['deploy', 'app', '--dev-hot'])
   // It is awaited below; until then an end of it is seen by the agents never being told of a target.
   deploying.catch(() => {})
-  const pod = await startAgents(folder, control, deploying, onStart)
+  const pod = await startAgents(folder, control, store.origin, deploying, onStart)
   await deploying
   say('serving', `the supervisor runs the app at ${pod.url}: ${good(JSON.stringify(await firstLine(pod.url)))}`)
   return pod
 }
 
+/** What stands for the pod's annotations: any program may write it. */
+export function annotationsFile(folder: DemoFolder): string {
+  return join(targetFolder(folder), 'annotations')
+}
+
+function targetFolder(folder: DemoFolder): string {
+  return join(folder.control, 'targets', 'default', 'hello')
+}
+
 async function startAgents(
   folder: DemoFolder,
   control: ControlService,
+  storeOrigin: string,
   deploying: Promise<unknown>,
   onStart: OnStart,
 ): Promise<Pod> {
   const port = await freePort()
-  const target = join(folder.control, 'targets', 'default', 'hello')
+  const target = targetFolder(folder)
   const env = {
     AETHER_APP: 'hello',
     AETHER_DATA_DIR: folder.data,
@@ -94,7 +109,9 @@ async function startAgents(
     AETHER_PUBKEY: folder.publicKey,
     AETHER_CONTROL_URL: control.url,
     AETHER_CONTROL_TOKEN_FILE: join(target, 'token'),
-    AETHER_ANNOTATIONS_FILE: join(target, 'annotations'),
+    AETHER_ANNOTATIONS_FILE: annotationsFile(folder),
+    // Beside control: nobody else is asked for an artifact.
+    AETHER_ARTIFACT_ORIGINS: storeOrigin,
     AETHER_FETCH_MODE: 'file',
     AETHER_SUPERVISED: 'true',
     AETHER_READY_PATH: '/healthz',

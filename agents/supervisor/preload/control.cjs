@@ -1,24 +1,20 @@
-// The pipe to the supervisor: JSON lines both ways, apart from the app's own process.send. It keeps the process alive
-// only while somebody holds it.
+// A pipe of JSON lines, apart from the app's own process.send: up to the supervisor, or down to a process that the app
+// forked. It keeps the process alive only while somebody holds it.
 'use strict'
 
-const net = require('node:net')
-
-exports.createControl = (fd) => {
-  const pipe = new net.Socket({ fd, readable: true, writable: true })
+exports.createControl = (pipe) => {
   const handlers = new Map()
   let holders = 0
   let rest = ''
   pipe.unref()
-  // The supervisor ended: there is nobody left to listen to.
+  // The other end is gone: there is nobody left to listen to.
   pipe.on('error', () => {})
-  pipe.on('close', () => {})
   pipe.setEncoding('utf8').on('data', (piece) => {
     const lines = (rest + piece).split('\n')
     rest = lines.pop()
     for (const line of lines) {
-      const order = JSON.parse(line)
-      handlers.get(order.do)?.(order)
+      const said = parse(line)
+      handlers.get(said?.do ?? said?.say)?.(said)
     }
   })
   return {
@@ -33,5 +29,13 @@ exports.createControl = (fd) => {
     letGo() {
       if (--holders === 0) pipe.unref()
     },
+  }
+}
+
+function parse(line) {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
   }
 }

@@ -8,12 +8,21 @@ const { handleOf } = require('./handle.cjs')
 /** RFC 6455, 5.5.1 and 7.4.1: close, two bytes of payload, 1001 going away. */
 const goingAway = Buffer.from([0x88, 0x02, 0x03, 0xe9])
 const lookMs = 50
+/** Looks without a connection: what another process accepted for this one may still be on its way. */
+const emptyLooks = 4
 /** From the first GOAWAY, which only warns, to the one that ends the session (RFC 9113, 6.8): a round trip. */
 const goAwayMs = 100
 const lastStream = 2 ** 31 - 1
 
-exports.createDrain = (tracker, control) => {
+exports.createDrain = (isMember, tracker, held, family, control) => {
   let isDraining = false
+  let isDone = false
+
+  family.onChange(tell)
+  // 5
+  function tell() {
+    if (isDone && family.hasDrained()) control.say({ say: 'drained' })
+  }
 
   // 1
   function lame() {
@@ -29,21 +38,29 @@ exports.createDrain = (tracker, control) => {
     isDraining = true
     // Until SIGTERM comes: the app's own handler of it is to run.
     control.hold()
+    // A process that was forked is ended by its parent, some by closing the channel alone.
+    if (isMember) process.once('disconnect', control.letGo)
     lame()
     const inFlight = [...tracker.talking].filter((socket) => tracker.answerOf(socket) !== undefined).length
     control.say({ say: 'draining', inFlight, connections: tracker.raw.size })
-    for (const server of tracker.servers) stopAccepting(server) // 2
+    // 2
+    held.close()
+    for (const handle of tracker.handles) stopListening(handle)
+    for (const server of tracker.servers) if (!tracker.isByPrimary(server)) stopListening(handleOf(server))
     for (const session of tracker.sessions) endSession(session) // 3
     for (const socket of tracker.talking)
       if (tracker.upgradeOf(socket) === 'websocket') endWebSocket(socket, webSocketMs)
     const seen = new Map()
+    let empty = 0
     const timer = setInterval(look, lookMs)
     look()
 
     function look() {
-      if (tracker.raw.size === 0) {
+      empty = tracker.hasConnections() ? 0 : empty + 1
+      if (empty > (isMember ? emptyLooks : 0)) {
         clearInterval(timer)
-        control.say({ say: 'drained' }) // 5
+        isDone = true
+        tell()
       } else for (const socket of tracker.talking) if (isIdle(socket) && isQuiet(socket)) socket.end() // 4
     }
     function isIdle(socket) {
@@ -80,9 +97,8 @@ function last(answer) {
   }
 }
 
-function stopAccepting(server) {
-  const handle = handleOf(server)
-  if (!handle) return
+function stopListening(handle) {
+  if (!handle || handle.fd < 0) return
   const address = {}
   handle.getsockname?.(address)
   // server.address() goes on answering.

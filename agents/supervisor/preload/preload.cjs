@@ -1,6 +1,7 @@
-// Loaded into the app's process before its code (NODE_OPTIONS --require). Plain CommonJS that runs from Node 20 on.
-// It makes `listen(port)` take the socket that the supervisor holds, holds accepting back until the supervisor says `go`,
-// and drains when told. What a descendant inherits is put back first, so that only this process is changed.
+// Loaded into the app's process before its code (NODE_OPTIONS --require), and into those that it forks. Plain CommonJS that
+// runs from Node 20 on. It makes `listen()` take the socket that the supervisor holds, holds accepting back until the
+// supervisor says `go`, and drains when told. What a descendant inherits is put back first, so that only this process and
+// its forks are changed.
 'use strict'
 
 const { isMainThread } = require('node:worker_threads')
@@ -11,27 +12,39 @@ if (isMainThread && text !== undefined) {
   delete process.env.AETHER_PRELOAD
   if (settings.nodeOptions === null) delete process.env.NODE_OPTIONS
   else process.env.NODE_OPTIONS = settings.nodeOptions
+  const net = require('node:net')
   const { createControl } = require('./control.cjs')
   const { createTracker } = require('./connections.cjs')
   const { createDrain } = require('./drain.cjs')
+  const { installFamily } = require('./family.cjs')
+  const { createHandUp, onSocket } = require('./handover.cjs')
+  const { createHeld } = require('./held.cjs')
   const { installListen } = require('./listen.cjs')
   const { createFirstAnswer } = require('./first-answer.cjs')
-  const control = createControl(settings.controlFd)
-  const tracker = createTracker()
-  const drain = createDrain(tracker, control)
-  const { go, hand, forget } = installListen(settings, tracker, control)
+  const isMember = settings.family !== undefined
+  const control = createControl(new net.Socket({ fd: settings.controlFd, readable: true, writable: true }))
+  const tracker = createTracker(() => isMember && control.say({ say: 'serves' }))
+  const held = createHeld(settings.held, settings.family)
+  const handUp = createHandUp(isMember, control)
+  const listening = installListen(settings, held, handUp, tracker, control)
+  const family = installFamily(settings, held, handUp, listening, control)
+  const drain = createDrain(isMember, tracker, held, family, control)
   const firstAnswer = createFirstAnswer(control)
-  control.on('go', () => {
-    firstAnswer.tell()
-    go()
-  })
-  control.on('hand', () => {
-    firstAnswer.tell()
-    hand()
-  })
-  control.on('forget', forget)
-  control.on('lame', drain.lame)
-  control.on('drain', drain.begin)
+  for (const [name, here] of Object.entries({
+    go: listening.go,
+    hand: listening.hand,
+    lame: drain.lame,
+    drain: drain.begin,
+  }))
+    control.on(name, (order) => {
+      if (name === 'go' || name === 'hand') firstAnswer.tell()
+      here(order)
+      family.order(order)
+    })
+  control.on('forget', ({ keys }) => family.order({ do: 'forget', keys: held.forget(keys) }))
+  onSocket(process, held.add)
+  // It listens on a unix socket or on nothing: what the app removes it by is to be ours before the app takes it out of fs.
+  if (settings.port === 0) require('./unix.cjs').guardPaths()
   if (settings.isSpare) require('./spare.cjs').installSpare(control)
   control.say({ say: 'hello', node: process.version })
   if (settings.compileCache) require('./compile-cache.cjs').useCompileCache(settings.compileCache, control)
