@@ -1,32 +1,9 @@
-// Copies what belongs into a release to a clean folder: all but the default ignores and `.aetherignore`, which has the
-// syntax of .gitignore, so that `!name` takes back a default.
+// Copies what belongs into a release to a clean folder: all but what the rules leave out.
 import { constants } from 'node:fs'
-import { copyFile, mkdir, readdir, readFile, readlink, realpath, symlink } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readlink, realpath, symlink } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
-import ignore from 'ignore'
 import { errnoOf, Failure } from './failure.ts'
-
-export const ignoreFileName = '.aetherignore'
-
-/** Never meant for a pod: secrets, the history, what is installed anew, what tools leave. */
-export const defaultIgnores: readonly string[] = [
-  '.git',
-  '.hg',
-  '.svn',
-  '.env',
-  '.env.*',
-  '*.pem',
-  '.npmrc',
-  '.aether',
-  '.aetherignore',
-  '.aether.json',
-  '.DS_Store',
-  'npm-debug.log*',
-  'yarn-debug.log*',
-  'yarn-error.log*',
-  '.pnpm-debug.log*',
-  '*.tsbuildinfo',
-]
+import { type IsIgnored, ignoreFileName, loadIgnoreRules } from './ignore-rules.ts'
 
 export interface CopyOptions {
   /** Whether node_modules is copied as it is. */
@@ -39,14 +16,8 @@ export async function copyClean(
   from: string,
   to: string,
   { withModules, signal }: CopyOptions,
-): Promise<{ readonly isIgnored: (path: string) => boolean }> {
-  const own = await readIgnoreFile(from)
-  const rules = newRules()
-    .add([...defaultIgnores, ...(withModules ? [] : ['node_modules'])])
-    .add(own)
-  // What was installed is taken as it is: a default name in there belongs to a package.
-  const moduleRules = newRules().add(own)
-  const isIgnored = (path: string) => (/(?:^|\/)node_modules\/./.test(path) ? moduleRules : rules).ignores(path)
+): Promise<{ readonly isIgnored: IsIgnored }> {
+  const isIgnored = await loadIgnoreRules(from, withModules)
   const copy = async (folder: string): Promise<void> => {
     for (const entry of await readdir(join(from, folder), { withFileTypes: true })) {
       signal.throwIfAborted()
@@ -58,14 +29,18 @@ export async function copyClean(
         await copy(path)
       } else if (entry.isSymbolicLink()) await symlink(await readlink(source), target)
       else if (entry.isFile()) await copyFile(source, target, constants.COPYFILE_FICLONE)
-      else
-        throw new Failure('failed', `${path} is neither file, folder nor symlink`, {
-          next: `leave it out: add it to ${ignoreFileName}`,
-        })
+      else throw strangeEntry(path)
     }
   }
   await copy('')
   return { isIgnored }
+}
+
+/** For what no release may hold, such as a socket. */
+export function strangeEntry(path: string): Failure {
+  return new Failure('failed', `${path} is neither file, folder nor symlink`, {
+    next: `leave it out: add it to ${ignoreFileName}`,
+  })
 }
 
 /** Refuses every symlink of the tree that leads out of it: the agents would refuse the release. */
@@ -95,15 +70,4 @@ async function refuseEscape(root: string, path: string): Promise<void> {
 
 function isInside(root: string, path: string): boolean {
   return path === root || path.startsWith(root + sep)
-}
-
-function newRules() {
-  return ignore({ ignorecase: false })
-}
-
-async function readIgnoreFile(folder: string): Promise<string> {
-  return readFile(join(folder, ignoreFileName), 'utf8').catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return ''
-    throw error
-  })
 }

@@ -5,15 +5,16 @@ import { applyDigest } from './apply-digest.ts'
 import type { CommandContext, CommandDefinition } from './command.ts'
 import { withControl } from './connect.ts'
 import type { Control } from './control.ts'
-import { Failure } from './failure.ts'
-import { parsePairs } from './flags.ts'
+import { refuseUnknownApp } from './known-app.ts'
 import { type PackedApp, packApp } from './pack-app.ts'
 import { packedRecord, packFlags, packOptions, sayPacked } from './pack-command.ts'
-import { createProgress } from './progress.ts'
 import { loadProject } from './project.ts'
 import type { Settings } from './settings.ts'
 import { formatBytes, formatMs, shortDigest } from './table.ts'
+import { timed } from './timed.ts'
+import { isUploadNeeded, upload } from './upload-artifact.ts'
 import { waitUntilServing } from './wait-serving.ts'
+import { readWish, specOf, type Wish } from './wish.ts'
 
 export const deploy: CommandDefinition = {
   usage: 'deploy [folder]',
@@ -43,7 +44,7 @@ export const deploy: CommandDefinition = {
   ],
   async run(context) {
     const { flags, cwd } = context
-    const wish = readWish(context)
+    const wish = readWish(flags)
     const project = await loadProject(resolve(cwd, context.args[0] ?? '.'))
     return withControl(
       context,
@@ -61,12 +62,6 @@ export const deploy: CommandDefinition = {
   },
 }
 
-interface Wish {
-  readonly replicas: number | undefined
-  readonly env: Readonly<Record<string, string>> | undefined
-  readonly timeoutMs: number
-}
-
 interface Plan {
   readonly context: CommandContext
   readonly control: Control
@@ -78,7 +73,7 @@ interface Plan {
 async function bring({ context, control, settings, app, wish }: Plan, packed: PackedApp) {
   const { output, signal } = context
   const namespace = settings.namespace.value
-  const uploadMs = await timed(() => upload(context, control, app, packed))
+  const uploadMs = await timed(() => upload(output, control, app, packed))
   output.line(uploadMs.value ? `upload     done in ${formatMs(uploadMs.ms)}` : 'upload     not needed, control has it')
   const deployed = await timed(() =>
     applyDigest(control, { app, namespace, digest: packed.digest, ...specOf(settings, wish) }, signal),
@@ -117,65 +112,4 @@ async function rehearse({ context, control, settings, app }: Plan, packed: Packe
       `would move ${app} in ${namespace} from ${shortDigest(live.digest)} to ${shortDigest(packed.digest)} ${settings.devHot ? 'in place' : 'by new pods'}`,
     )
   return { dry_run: true, app, namespace, would_upload: needsUpload, would: action, ...packedRecord(packed) }
-}
-
-/** Before the work of packing, which also shows a control that is down and a token that is not taken. */
-async function refuseUnknownApp(control: Control, app: string): Promise<void> {
-  try {
-    await control.findApp(app)
-  } catch (error) {
-    if (!(error instanceof Failure) || error.code !== 'unknown_app') throw error
-    throw new Failure(error.kind, `control has no app ${app}`, {
-      cause: error,
-      code: error.code,
-      requestId: error.requestId,
-      next: `register it once: aether apps create ${app} --key aether-signing.pub.pem`,
-    })
-  }
-}
-
-/** The bytes, or a signature that control does not have: by another key, the same bytes have another one. */
-async function isUploadNeeded(control: Control, app: string, { digest, signature }: PackedApp): Promise<boolean> {
-  const there = await control.findArtifact(app, digest)
-  return there === undefined || (signature !== null && there.signature !== signature)
-}
-
-/** Whether something had to be sent. */
-async function upload({ output }: CommandContext, control: Control, app: string, packed: PackedApp): Promise<boolean> {
-  const { digest, file, bytes, signature, commit } = packed
-  if (!(await isUploadNeeded(control, app, packed))) return false
-  const onProgress = createProgress(output, bytes)
-  try {
-    await control.upload({ app, digest, file, bytes, signature, commit, onProgress })
-  } finally {
-    output.transient('')
-  }
-  return true
-}
-
-/** Fields of the API; what was not said stays as it is, or becomes control's default. */
-function specOf({ devHot, environment, port, readyPath }: Settings, { replicas, env }: Wish) {
-  return {
-    dev_hot: devHot,
-    ...(environment === undefined ? {} : { environment: environment.value }),
-    ...(port === undefined ? {} : { port: port.value }),
-    ...(readyPath === undefined ? {} : { ready_path: readyPath.value }),
-    ...(replicas === undefined ? {} : { replicas }),
-    ...(env === undefined ? {} : { env }),
-  }
-}
-
-function readWish({ flags }: CommandContext): Wish {
-  const pairs = flags.list('env')
-  return {
-    replicas: flags.count('replicas', { min: 0, max: 1_000 }),
-    env: pairs.length === 0 ? undefined : parsePairs('env', pairs),
-    timeoutMs: (flags.count('timeout', { min: 1, max: 86_400 }) ?? 300) * 1_000,
-  }
-}
-
-async function timed<T>(work: () => Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
-  const started = performance.now()
-  const value = await work()
-  return { value, ms: Math.round(performance.now() - started) }
 }

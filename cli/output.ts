@@ -1,5 +1,5 @@
 // What a person or a pipeline sees. As text, results go to stdout, warnings and errors to stderr; as JSON, stdout has one
-// object and nothing else.
+// object and nothing else, `aether dev` one a line.
 import pico from 'picocolors'
 import type { Failure } from './failure.ts'
 

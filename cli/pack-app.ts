@@ -107,7 +107,7 @@ async function makeCompileCache(
   return made
 }
 
-function toPackFailure(error: unknown): never {
+export function toPackFailure(error: unknown): never {
   if (!(error instanceof PackError)) throw error
   throw new Failure('failed', error.message, { cause: error, next: 'look into .aetherignore' })
 }

@@ -5,6 +5,7 @@ import { rollback, stop } from './change-commands.ts'
 import type { CommandDefinition } from './command.ts'
 import { convert } from './convert-command.ts'
 import { deploy } from './deploy-command.ts'
+import { dev } from './dev-command.ts'
 import { Failure } from './failure.ts'
 import { keysAdd, keysGenerate } from './keys-commands.ts'
 import { logs } from './logs-command.ts'
@@ -21,6 +22,7 @@ const definitions: readonly CommandDefinition[] = [
   pack,
   convert,
   deploy,
+  dev,
   statusCommand,
   listCommand,
   rollback,

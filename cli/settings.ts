@@ -39,6 +39,7 @@ export const environmentHelp: readonly (readonly [name: string, text: string])[]
   ['AETHER_URL', `where control answers (default ${defaultUrl})`],
   ['NO_COLOR', 'any value: no colours'],
   ['XDG_CONFIG_HOME', "the user's file is aether/config.json in it (default ~/.config)"],
+  ['XDG_STATE_HOME', 'aether dev keeps its lock files in aether in it (default ~/.local/state)'],
 ]
 
 export function refuseStrangeNames(env: Env): void {

@@ -32,7 +32,7 @@ export async function startControl(
   folder: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<TestControl> {
-  const port = await freePort()
+  const port = Number(env.AETHER_CONTROL_LISTEN_PORT ?? (await freePort()))
   const lines: string[] = []
   const variables = {
     PATH: process.env.PATH ?? '',

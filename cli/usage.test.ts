@@ -21,8 +21,8 @@ await test('help teaches each command with examples, and the version is that of 
   t.equal(await says('--version'), `${version}\n`)
   for (const file of ['package.json', '../package.json'])
     t.match(readFileSync(new URL(file, import.meta.url), 'utf8'), `"version": "${version}"`)
-  const names = ['pack', 'convert', 'deploy', 'status', 'list', 'rollback', 'stop', 'logs', 'keys generate', 'keys add']
-  for (const name of [...names, 'apps create', 'apps list'])
+  const names = ['pack', 'convert', 'deploy', 'dev', 'status', 'list', 'rollback', 'stop', 'logs']
+  for (const name of [...names, 'keys generate', 'keys add', 'apps create', 'apps list'])
     t.match(
       await says(...name.split(' '), '--help'),
       new RegExp(`^Usage: aether ${name}[^]*\\nExamples:\\n.*\\n  aether ${name}`),

@@ -1,0 +1,221 @@
+// One pass from what was saved to what serves. What a pass could not bring stays pending, and the next one brings it.
+//
+//  1. copy what changed; where nothing did, there is nothing to do
+//  2. build, and copy what the build made
+//  3. install, where what decides about modules changed
+//  4. pack and sign; the digest that runs already ends it here
+//  5. upload, 6. deploy, 7. wait until it serves, or a newer save comes
+import type { KeyObject } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { packFolder } from '@aether/artifact/pack'
+import { signDigest } from '@aether/artifact/sign'
+import { applyDigest } from './apply-digest.ts'
+import { type Burst } from './burst.ts'
+import { readCommit } from './commit.ts'
+import type { Control } from './control.ts'
+import { runBuild } from './dev-build.ts'
+import { findMeanwhile, type LastApplied } from './dev-meanwhile.ts'
+import type { DevTree } from './dev-tree.ts'
+import { errnoOf, Failure, toFailure } from './failure.ts'
+import type { Output } from './output.ts'
+import { toPackFailure } from './pack-app.ts'
+import type { Env } from './settings.ts'
+import type { Synced } from './sync-folder.ts'
+import { type Uploadable, upload } from './upload-artifact.ts'
+import { type Wait, waitUntilServing } from './wait-serving.ts'
+
+export type Stage = 'copy' | 'build' | 'install' | 'pack' | 'upload' | 'deploy' | 'serving'
+
+export interface DevReport {
+  /** `unchanged`: the digest runs already. `waiting`: it is tried again by itself. */
+  readonly outcome: 'serving' | 'failed' | 'unchanged' | 'superseded' | 'waiting'
+  readonly changed: readonly string[]
+  readonly digest: string | null
+  /** In the order in which they were done. */
+  readonly ms: ReadonlyMap<Stage, number>
+  readonly stage: Stage
+  readonly failure: Failure | null
+  /** Digests that pods go on serving, where it failed. */
+  readonly serving: readonly string[]
+  /** Whether a source was saved while the build ran. */
+  readonly again: boolean
+}
+
+export interface DevRound {
+  /** Undefined where nothing changed. */
+  run(): Promise<DevReport | undefined>
+  readonly served: () => string | undefined
+}
+
+export interface DevRoundOptions {
+  readonly folder: string
+  readonly work: string
+  readonly tree: DevTree
+  readonly control: Control
+  readonly app: string
+  readonly namespace: string
+  readonly spec: Readonly<Record<string, unknown>>
+  readonly key: KeyObject | undefined
+  readonly build: string | undefined
+  readonly timeoutMs: number
+  readonly burst: Burst
+  readonly env: Env
+  readonly output: Output
+  readonly signal: AbortSignal
+}
+
+export function createDevRound(options: DevRoundOptions): DevRound {
+  const { folder, work, tree, control, app, namespace, spec, key, build, timeoutMs, burst, env, output, signal } =
+    options
+  const pending = new Set<string>()
+  // What a build writes, to tell it from a source that is saved while a build runs.
+  const outputs = new Set<string>()
+  let [hasBuilt, mustBuild, isBroken] = [false, build !== undefined, false]
+  let [hasRun, delivered, served]: [boolean, string | undefined, string | undefined] = [false, undefined, undefined]
+  let last: LastApplied | undefined
+
+  return {
+    served: () => served,
+    async run() {
+      const ms = new Map<Stage, number>()
+      const now: { stage: Stage; digest: string | null; again: boolean } = { stage: 'copy', digest: null, again: false }
+      const during = async <T>(name: Stage, step: () => Promise<T>): Promise<T> => {
+        now.stage = name
+        const started = performance.now()
+        try {
+          return await step()
+        } finally {
+          ms.set(name, (ms.get(name) ?? 0) + Math.round(performance.now() - started))
+          signal.throwIfAborted()
+        }
+      }
+      const report = (outcome: DevReport['outcome'], more: Partial<DevReport> = {}): DevReport => {
+        const isOver =
+          outcome !== 'waiting' && outcome !== 'superseded' && (outcome !== 'failed' || now.stage === 'serving')
+        const changed = [...pending]
+        if (isOver) pending.clear()
+        return { ...now, outcome, changed, ms, failure: null, serving: [], ...more }
+      }
+      try {
+        // 1
+        const first = await during('copy', sync)
+        if (build !== undefined && first.changed.length > 0) mustBuild = true
+        const needsInstall = await tree.needsInstall()
+        if (isBroken && !mustBuild) return undefined
+        if (hasRun && pending.size === 0 && !mustBuild && !needsInstall) return undefined
+        // 2
+        if (build !== undefined && mustBuild) {
+          for (const path of first.changed) outputs.delete(path)
+          const before = new Set(tree.paths())
+          output.transient('building ...')
+          const fault: unknown = await during('build', () =>
+            runBuild(build, { folder, env, signal }).then(
+              () => undefined,
+              (error: unknown) => error,
+            ),
+          )
+          // Of a build that failed too: what it wrote must not start it again.
+          const made = await during('copy', sync)
+          mustBuild = hasBuilt && made.touched.some((path) => before.has(path) && !outputs.has(path))
+          now.again = mustBuild
+          for (const path of [...made.touched, ...made.changed]) outputs.add(path)
+          hasBuilt = true
+          isBroken = fault !== undefined
+          now.stage = 'build'
+          if (isBroken) throw fault
+        }
+        await during('copy', tree.checkLinks)
+        // 3
+        if (await tree.needsInstall()) {
+          if (hasRun) output.line('install    the dependencies changed')
+          output.transient('installing the dependencies ...')
+          await during('install', tree.install)
+        }
+        // 4
+        output.transient('packing ...')
+        const packed = await during('pack', pack)
+        now.digest = packed.digest
+        if (packed.digest === delivered) return report('unchanged')
+        // 5
+        await during('upload', () => upload(output, control, app, packed))
+        // 6
+        const before = last
+        const deployment = await during('deploy', async () => {
+          const meanwhile = before && (await findMeanwhile(control, before))
+          if (meanwhile !== undefined) output.warn(meanwhile)
+          return (await applyDigest(control, { app, namespace, digest: packed.digest, ...spec }, signal)).deployment
+        })
+        last = { id: deployment.id, digest: packed.digest }
+        delivered = undefined
+        hasRun = true
+        // 7
+        const wait = { id: deployment.id, app, digest: packed.digest, timeoutMs, output }
+        const isServing = await during('serving', () => waitOrChange(wait))
+        if (!isServing) return report('superseded')
+        served = delivered = packed.digest
+        return report('serving')
+      } catch (error) {
+        output.transient('')
+        signal.throwIfAborted()
+        await refuseGone(folder)
+        const failure = toFailure(error)
+        if (failure.kind === 'network' || isFull(failure)) return report('waiting', { failure })
+        // One that was stopped or moved by others has no code: it is to be brought again.
+        if (now.stage === 'serving' && failure.code !== undefined) delivered = now.digest ?? undefined
+        return report('failed', { failure, serving: now.stage === 'serving' ? await findServing() : [] })
+      }
+    },
+  }
+
+  /** False where a newer save came first; what a build wrote late is none. */
+  async function waitOrChange(wait: Omit<Wait, 'signal'>): Promise<boolean> {
+    for (;;) {
+      const due = burst.due()
+      try {
+        await waitUntilServing(control, { ...wait, signal: AbortSignal.any([signal, due]) })
+        return true
+      } catch (error) {
+        if (!due.aborted || signal.aborted) throw error
+      }
+      const { changed } = await sync()
+      if (changed.length > 0 && build !== undefined) mustBuild = true
+      for (const path of changed) outputs.delete(path)
+      if (changed.length > 0 || (await tree.needsInstall())) return false
+      burst.take()
+    }
+  }
+
+  async function sync(): Promise<Synced> {
+    const synced = await tree.sync()
+    for (const path of synced.changed) pending.add(path)
+    return synced
+  }
+
+  async function pack(): Promise<Uploadable> {
+    const [packed, commit] = await Promise.all([
+      packFolder(tree.path, join(work, 'app.tar.gz')).catch(toPackFailure),
+      readCommit(folder, { env, signal }),
+    ])
+    return { ...packed, commit, signature: key === undefined ? null : signDigest(packed.digest, key) }
+  }
+
+  async function findServing(): Promise<readonly string[]> {
+    if (last === undefined) return []
+    const view = await control.viewDeployment(last.id).catch(() => undefined)
+    signal.throwIfAborted()
+    const digests = view?.value.pods.map((pod) => pod.serving) ?? []
+    return [...new Set(digests.filter((one) => one !== null))]
+  }
+}
+
+async function refuseGone(folder: string): Promise<void> {
+  const found = await stat(folder).catch((error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  })
+  if (found === undefined) throw new Failure('io', `${folder} is gone`, { next: 'start aether dev where it is now' })
+}
+
+function isFull({ code }: Failure): boolean {
+  return code === 'ENOSPC' || code === 'EDQUOT'
+}

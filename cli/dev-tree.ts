@@ -1,0 +1,86 @@
+// The release as `aether dev` keeps it between saves: what changed is copied, and modules are installed anew only where a
+// package.json, the lockfile or .npmrc did.
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { refuseEscapes } from './clean-copy.ts'
+import { errnoOf } from './failure.ts'
+import { loadIgnoreRules } from './ignore-rules.ts'
+import { installModules } from './install.ts'
+import { loadProject } from './project.ts'
+import type { Env } from './settings.ts'
+import { createFolderSync, type Synced } from './sync-folder.ts'
+
+export interface DevTreeOptions {
+  readonly env: Env
+  readonly signal: AbortSignal
+  /** Otherwise node_modules is taken as it is. */
+  readonly install: boolean
+  readonly allowScripts: boolean
+  readonly warn: (text: string) => void
+}
+
+export interface DevTree {
+  readonly path: string
+  /** Takes what changed in the folder. */
+  sync(): Promise<Synced>
+  /** What it has from the folder. */
+  paths(): Iterable<string>
+  /** Refuses new symlinks that lead out of the folder. */
+  checkLinks(): Promise<void>
+  needsInstall(): Promise<boolean>
+  install(): Promise<void>
+}
+
+const manifests = new Set(['package.json', 'package-lock.json', 'npm-shrinkwrap.json'])
+
+export async function createDevTree(folder: string, work: string, options: DevTreeOptions): Promise<DevTree> {
+  const { env, signal, install, allowScripts, warn } = options
+  const path = join(work, 'app') // as in pack-app.ts
+  await mkdir(path)
+  const copy = createFolderSync(folder, path)
+  let installed: string | undefined
+  let hasNewLinks = false
+
+  /** Of all that decides what is installed. */
+  const fingerprint = async (): Promise<string> => {
+    const hash = createHash('sha256')
+    const add = async (name: string, file: string) => {
+      const text = await readFile(file).catch((error: unknown) => {
+        if (errnoOf(error) === 'ENOENT') return Buffer.alloc(0)
+        throw error
+      })
+      hash.update(`${name}\0${text.length}\0`).update(text)
+    }
+    const names = [...copy.paths()].filter((name) => manifests.has(basename(name))).toSorted()
+    for (const name of names) await add(name, join(path, name))
+    await add('.npmrc', join(folder, '.npmrc'))
+    return hash.digest('hex')
+  }
+
+  return {
+    path,
+    paths: copy.paths,
+    async sync() {
+      const synced = await copy.run(await loadIgnoreRules(folder, !install), signal)
+      hasNewLinks ||= synced.hasNewLinks
+      return synced
+    },
+    async checkLinks() {
+      if (hasNewLinks) await refuseEscapes(path)
+      hasNewLinks = false
+    },
+    needsInstall: async () => install && (await fingerprint()) !== installed,
+    async install() {
+      const wanted = await fingerprint()
+      // Where it fails, the modules are no longer whole.
+      installed = undefined
+      await rm(join(path, 'node_modules'), { recursive: true, force: true })
+      const isIgnored = await loadIgnoreRules(folder, false)
+      const keepNpmrc = !isIgnored('.npmrc')
+      await installModules(await loadProject(folder), path, { env, signal, allowScripts, keepNpmrc, warn })
+      await refuseEscapes(path)
+      installed = wanted
+    },
+  }
+}
