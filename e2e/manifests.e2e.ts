@@ -181,7 +181,14 @@ async function chartOfControl(t: Test, scenario: Scenario): Promise<void> {
     await cluster.kubectl(['apply', ...own, '-f', '-'], objects)
     for (const name of [postgresName, 'aether-control'])
       await cluster.kubectl(['rollout', 'status', ...own, `deployment/${name}`, '--timeout=55s'])
-    t.pass('the chart of control: control is ready')
+    const ready = await cluster.kubectl([
+      'get',
+      ...own,
+      'deployment/aether-control',
+      '-o',
+      'jsonpath={.status.readyReplicas}',
+    ])
+    t.equal(ready, '1', 'the chart of control: control is ready')
   } finally {
     await cluster.kubectl(['delete', ...own, '--wait=false', '-f', '-'], objects)
   }
