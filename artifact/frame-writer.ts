@@ -1,4 +1,4 @@
-// Compresses a long stream as many small zstd frames, several at once in the thread pool of libuv: any number of bytes in a
+// Compresses a long stream as many small zstd frames, several at once in the thread pool of libuv, however many bytes go in, in a
 // few megabytes of memory. Where a frame ends is the caller's to say.
 import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'

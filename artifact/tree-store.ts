@@ -7,6 +7,7 @@ import { type Digest, digestFromHex } from '@aether/contract/digest'
 import { type StoredTree, writeDelta } from './delta-write.ts'
 import { createFullPack } from './full-pack.ts'
 import { encodeIndex, packIndex, parseIndex } from './index-pack.ts'
+import { deltaSuffix, fullSuffix, indexSuffix } from './store-names.ts'
 import { type BuiltTree, buildTree } from './tree-build.ts'
 import { digestOfObject } from './tree-digest.ts'
 import { TreeError } from './tree-error.ts'
@@ -26,11 +27,6 @@ export interface WrittenTree {
   /** In the order of `from`. */
   readonly deltas: readonly StoreFile[]
 }
-
-/** What is put behind the path of the root's URL. */
-export const fullSuffix = '.full'
-export const indexSuffix = '.index'
-export const deltaSuffix = (fromDigest: string): string => `.from-${fromDigest}`
 
 /** What we ourselves wrote may be as large as it is. */
 const ownLimits = { maxEntries: 50_000_000, maxIndexBytes: 2 ** 31 - 1 }

@@ -1,8 +1,10 @@
 // A tree from the delta between it and the release that serves: the objects and files that the old one has not, each held
 // against its digest as it comes.
+
 import { constants, zstdDecompressSync } from 'node:zlib'
 import { createDeltaReader, type DeltaReader, deltaHeadBytes, parseDeltaHead } from '@aether/artifact/delta-pack'
 import { createInflater } from '@aether/artifact/inflate'
+import { deltaSuffix } from '@aether/artifact/store-names'
 import { TreeError } from '@aether/artifact/tree-error'
 import { hexOf } from '@aether/contract/digest'
 import { buildOnBase } from './on-base.ts'
@@ -19,7 +21,7 @@ export async function bringDelta(base: Base, context: TreeContext): Promise<Stag
   const { signed, limits } = context
   const to = hexOf(signed.target.digest)
   const { root: from, objects: old } = base.tree
-  const download = await openBeside(context, `.from-${from}`)
+  const download = await openBeside(context, deltaSuffix(from))
   const objects = new Map<string, Buffer>()
   const { maxEntries, maxUnpackedBytes: maxBytes } = limits
   try {

@@ -3,6 +3,7 @@
 
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fullSuffix } from '@aether/artifact/store-names'
 import { TreeError } from '@aether/artifact/tree-error'
 import { hexOf } from '@aether/contract/digest'
 import { releaseName } from '@aether/contract/layout'
@@ -13,8 +14,6 @@ import { createTreeBuilder } from './tree-builder.ts'
 import { openBeside, type TreeContext, wireBytes } from './tree-context.ts'
 import { provenTree, type StagedTree } from './tree-staged.ts'
 import { createTreeUnpacker } from './tree-unpacker.ts'
-
-export const fullSuffix = '.full'
 
 const threadBytes = 2 * 1024 * 1024
 

@@ -5,12 +5,13 @@ import { parseIndex } from '@aether/artifact/index-pack'
 import { createInflater } from '@aether/artifact/inflate'
 import { type PackRange, planRanges } from '@aether/artifact/range-plan'
 import { createRangeReader } from '@aether/artifact/range-read'
+import { fullSuffix, indexSuffix } from '@aether/artifact/store-names'
 import { TreeError } from '@aether/artifact/tree-error'
 import { diffTrees, type WalkLimits } from '@aether/artifact/tree-walk'
 import { hexOf } from '@aether/contract/digest'
 import type { Assembly } from './assembly.ts'
 import type { Download } from './download.ts'
-import { bringFull, fullSuffix } from './full-source.ts'
+import { bringFull } from './full-source.ts'
 import { buildOnBase } from './on-base.ts'
 import { type Base, openBeside, type TreeContext } from './tree-context.ts'
 import { entriesOf } from './tree-plan.ts'
@@ -26,7 +27,7 @@ export async function bringRanges(base: Base, context: TreeContext): Promise<Sta
   const { signed, limits } = context
   const root = hexOf(signed.target.digest)
   const { maxEntries, maxDepth, maxPathBytes, maxUnpackedBytes: maxBytes } = limits
-  const file = await readAll(await openBeside(context, '.index'))
+  const file = await readAll(await openBeside(context, indexSuffix))
   const index = await parseIndex(file, root, { maxEntries, maxIndexBytes })
   const find = (digest: string) => index.objects.get(digest)
   const walk = { maxEntries, maxDepth, maxPathBytes, maxBytes }

@@ -1,4 +1,4 @@
-// The tar of a full pack in, files on disk and their digests out. Read and admitted as any archive (unpack.ts); but where there
+// The tar of a full pack in, files on disk and their digests out. Read and admitted as every archive is (unpack.ts); but where there
 // is a second thread, it writes and hashes the files of every other part.
 import { closeSync, mkdirSync, openSync, symlinkSync, writeSync } from 'node:fs'
 import { createInflater } from '@aether/artifact/inflate'

@@ -1,9 +1,11 @@
 // The versions of an app, each some edits after the one before: as trees on the server, with a delta from the last one.
+
 import { readdirSync } from 'node:fs'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeDelta } from '@aether/artifact/delta-write'
 import { type SigningPair, signDigest } from '@aether/artifact/sign'
+import { deltaSuffix } from '@aether/artifact/store-names'
 import { type BuiltTree, buildTree } from '@aether/artifact/tree-build'
 import { readSource } from '@aether/artifact/tree-source'
 import { writeTree } from '@aether/artifact/tree-store'
@@ -51,7 +53,7 @@ export function createVersions(app: string, served: string, name: string, { priv
       if (last === undefined) throw new Error('there is no version before')
       const built = await buildTree(readSource(app))
       const path = join(served, `${name}-${published}`)
-      const delta = await open(`${path}.from-${last.digest}`, 'w')
+      const delta = await open(path + deltaSuffix(last.digest), 'w')
       await writeDelta(last, built, built.contents, (part) => delta.writeFile(part))
       await delta.close()
       await writeFile(path, built.objects.get(built.digest) ?? '')

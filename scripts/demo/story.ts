@@ -83,7 +83,7 @@ export async function deployFirst(
   return pod
 }
 
-/** What stands for the pod's annotations: any program may write it. */
+/** What stands for the pod's annotations, which may be written by any program. */
 export function annotationsFile(folder: DemoFolder): string {
   return join(targetFolder(folder), 'annotations')
 }

@@ -12,7 +12,7 @@ import type { Load } from './load.ts'
 import { faint, good, say } from './say.ts'
 import { annotationsFile, type ControlService, type Pod, writeVersion } from './story.ts'
 
-/** A folder behind HTTP, as any bucket would be. */
+/** A folder behind HTTP, as a bucket is. */
 export interface FileStore {
   readonly origin: string
   readonly folder: string
