@@ -6,7 +6,7 @@ import { hexOf } from '@aether/contract/digest'
 import type { Test } from 'tap'
 import { startControl } from './kit/control.ts'
 import { answersOf, createHelloApp, type HelloApp } from './kit/hello-app.ts'
-import { containerStatuses, listPods, logLines, nameOf, readyPods } from './kit/pods.ts'
+import { awaitLine, containerStatuses, listPods, logLines, nameOf, readyPods } from './kit/pods.ts'
 import { packRelease, type Release } from './kit/releases.ts'
 import { type Row, reportRows } from './kit/report.ts'
 import { runScenario } from './kit/run-scenario.ts'
@@ -204,7 +204,9 @@ async function scaleAndFollow(scenario: Scenario, replicas: number): Promise<Bor
 async function neverServedAnother(t: Test, scenario: Scenario, born: Born, release: Release): Promise<void> {
   await born.end()
   t.same([...born.answers], [release.answer], `${born.name} never served anything but ${release.answer}`)
-  const lines = (await logLines(scenario, born.name, 'init-fetch')).filter((line) => line.includes('is active'))
+  const isActive = (line: string) => line.includes('is active')
+  await awaitLine(scenario, born.name, 'init-fetch', 'is active', isActive)
+  const lines = (await logLines(scenario, born.name, 'init-fetch')).filter(isActive)
   const isOnly = lines.length === 1 && lines[0]?.includes(hexOf(release.digest).slice(0, 12))
   t.ok(isOnly, `its init-fetch took this one alone: ${lines.join(' ').slice(0, 300)}`)
   const pod = (await listPods(scenario)).find((one) => nameOf(one) === born.name)

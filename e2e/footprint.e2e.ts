@@ -2,7 +2,7 @@
 import { isObject } from '@aether/contract/json'
 import type { Test } from 'tap'
 import { deployHello, type Mode } from './kit/deploy.ts'
-import { listPods, logLines, type Pod, readyPods, runInside } from './kit/pods.ts'
+import { awaitLine, listPods, logLines, type Pod, readyPods, runInside } from './kit/pods.ts'
 import { type Process, readProcesses } from './kit/processes.ts'
 import { annotationsOf, packRelease } from './kit/releases.ts'
 import { median, type Row, reportRows } from './kit/report.ts'
@@ -46,12 +46,14 @@ async function startRows(
     t.fail('fetcher and supervisor run', { fetcher, app })
     return []
   }
+  const serves = ' serves"'
+  await awaitLine(scenario, pod.name, 'app', serves, (line) => line.includes(serves))
   const fetcherLines = await logLines(scenario, pod.name, 'fetcher')
   const appLines = await logLines(scenario, pod.name, 'app')
   return [
     { what: 'fetcher: process start -> first line', ms: timeOf(fetcherLines, '"time"') - fetching.startedAtMs },
     { what: 'supervisor: process start -> first line', ms: timeOf(appLines, '"time"') - supervising.startedAtMs },
-    { what: 'supervisor: process start -> release serves', ms: timeOf(appLines, ' serves"') - supervising.startedAtMs },
+    { what: 'supervisor: process start -> release serves', ms: timeOf(appLines, serves) - supervising.startedAtMs },
   ].map(({ what, ms }) => ({ what, ms: Math.round(ms) }))
 }
 

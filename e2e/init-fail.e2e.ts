@@ -5,7 +5,7 @@ import { type Reason, reasons } from '@aether/contract/reasons'
 import type { V1ContainerState } from '@kubernetes/client-node'
 import type { Test } from 'tap'
 import { deployHello } from './kit/deploy.ts'
-import { listPods, logLines, nameOf, readyPods } from './kit/pods.ts'
+import { awaitLine, listPods, nameOf, readyPods } from './kit/pods.ts'
 import { annotationsOf, packRelease } from './kit/releases.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
@@ -54,9 +54,9 @@ async function failsWith(
   const said: unknown = JSON.parse(message)
   t.match(said, { reason, message: String }, `${name}: the termination message names ${reason}`)
   t.comment(`${name}: ${message}`)
-  const lines = await logLines(scenario, nameOf(pod), 'init-fetch')
+  const marker = `REFRESH_FAIL app=hello reason=${reason} `
   t.ok(
-    lines.some((line) => line.startsWith(`REFRESH_FAIL app=hello reason=${reason} `)),
+    await awaitLine(scenario, nameOf(pod), 'init-fetch', marker, (line) => line.startsWith(marker)),
     `${name}: REFRESH_FAIL in the log`,
   )
   const app = pod.status?.containerStatuses?.find((one) => one.name === 'app')

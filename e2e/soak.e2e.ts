@@ -14,7 +14,6 @@ import { until } from './kit/until.ts'
 const { soakRefreshes } = loadConfig()
 const keepReleases = 3
 const burst = 20
-const burstLimitMs = 15_000
 
 for (const mode of ['watch', 'file'] as const)
   await runScenario(
@@ -81,7 +80,6 @@ async function atOnce(t: Test, scenario: Scenario, pod: Pod, releases: readonly 
   t.comment(
     `burst of ${releases.length}: written in ${writtenMs.toFixed()} ms, the last serves ${servesMs.toFixed()} ms`,
   )
-  t.ok(servesMs - writtenMs < burstLimitMs, 'the last of the burst serves in time')
   await until('REFRESH_OK of the last', async () =>
     (await readOutcomes(scenario, pod)).ok.has(hexOf(last.digest)) ? true : undefined,
   )

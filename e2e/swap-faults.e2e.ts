@@ -3,7 +3,7 @@
 import { hexOf } from '@aether/contract/digest'
 import type { Test } from 'tap'
 import { annotatePods, deployHello } from './kit/deploy.ts'
-import { awaitMarker, currentPods, logLines, type Pod, readMarkers, readyPods, runInside } from './kit/pods.ts'
+import { awaitLine, awaitMarker, currentPods, type Pod, readMarkers, readyPods, runInside } from './kit/pods.ts'
 import { annotationsOf, packRelease, type Release } from './kit/releases.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
@@ -52,7 +52,8 @@ await runScenario(
       return found !== undefined && found.name.split('-')[1] !== pod.name.split('-')[1] ? found : undefined
     })
     await refreshed(t, scenario, tight, v3, 'without memory for two processes')
-    const said = (await logLines(scenario, tight.name, 'app')).find((line) => line.includes('no overlap for this swap'))
+    const words = 'no overlap for this swap'
+    const said = await awaitLine(scenario, tight.name, 'app', words, (line) => line.includes(words))
     t.match(said, /MiB are free of 64 MiB/, 'the log says why it was made by one process at a time')
   },
   300_000,
@@ -66,8 +67,11 @@ async function crashesAgainAndAgain(t: Test, scenario: Scenario, pod: Pod, bad: 
   await answers(t, scenario, pod, good, 'a release that crashes again and again is taken back')
   const fails = (await readMarkers(scenario, pod.name)).slice(from).filter(isFail)
   t.equal(fails.length, 1, 'which is said once')
-  const lines = await logLines(scenario, pod.name, 'app')
-  t.ok(lines.includes('lost the database'), 'the last words of the app are in the log')
+  const words = 'lost the database'
+  t.ok(
+    await awaitLine(scenario, pod.name, 'app', words, (line) => line === words),
+    'the last words of the app are in the log',
+  )
 }
 
 async function killedInMidSwap(t: Test, scenario: Scenario, pod: Pod, bad: Release, good: Release): Promise<void> {

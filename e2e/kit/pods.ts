@@ -42,6 +42,24 @@ export async function logLines({ cluster, namespace }: Scenario, pod: string, co
   return text.split('\n')
 }
 
+/**
+ * A line that `isWanted`, of the container that runs or of the one before it. A log is written a moment after the kubelet
+ * says how a container ended, and a container that is started again has a log of its own.
+ */
+export function awaitLine(
+  { cluster, namespace }: Scenario,
+  pod: string,
+  container: string,
+  what: string,
+  isWanted: (line: string) => boolean,
+): Promise<string> {
+  const read = async (previous: boolean) => {
+    const text = await cluster.core.readNamespacedPodLog({ namespace, name: pod, container, previous })
+    return text.split('\n').find(isWanted)
+  }
+  return until(`${what} in the log of ${container} of ${pod}`, async () => (await read(false)) ?? (await read(true)))
+}
+
 /** The markers of the pod's fetcher, all since it began. */
 export async function readMarkers(scenario: Scenario, pod: string): Promise<readonly Marker[]> {
   return (await logLines(scenario, pod, 'fetcher')).flatMap((line) => parseMarker(line) ?? [])
