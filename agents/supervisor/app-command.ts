@@ -1,9 +1,10 @@
 // How to start a release: from AETHER_APP_CMD, else package.json's scripts.start, its main, or server.js. No shell:
 // words and quotes, variables in front, `.bin` names resolved to their JavaScript; everything else is refused.
-import { access, open, readFile, realpath } from 'node:fs/promises'
+import { closeSync, existsSync, openSync, readSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { isObject } from '@aether/contract/json'
 import { refusal } from '@aether/contract/reasons'
+import { readText } from './read-text.ts'
 
 export interface AppCommand {
   readonly file: string
@@ -12,29 +13,29 @@ export interface AppCommand {
 }
 
 /** Throws ReasonError `unhealthy`, detail `command`, with the remedy. `release` is the real path of the release. */
-export async function resolveAppCommand(release: string, setting: string | undefined): Promise<AppCommand> {
+export function resolveAppCommand(release: string, setting: string | undefined): AppCommand {
   if (setting !== undefined) return resolveWords(release, setting, 'AETHER_APP_CMD')
-  const manifest = await readManifest(release)
+  const manifest = readManifest(release)
   const scripts = manifest.scripts
   if (isObject(scripts) && typeof scripts.start === 'string')
     return resolveWords(release, scripts.start, "package.json's scripts.start")
   const main = typeof manifest.main === 'string' ? manifest.main : 'server.js'
-  if (await exists(join(release, main))) return { file: process.execPath, args: [join(release, main)], env: {} }
+  if (existsSync(join(release, main))) return { file: process.execPath, args: [join(release, main)], env: {} }
   throw refused(
     'the release has no start command: set AETHER_APP_CMD, or give its package.json scripts.start or main, or add server.js',
   )
 }
 
 /** The command of package.json's `aether.beforeServe`; undefined where the release has none. Throws as above. */
-export async function resolveHook(release: string): Promise<AppCommand | undefined> {
-  const { aether } = await readManifest(release)
+export function resolveHook(release: string): AppCommand | undefined {
+  const { aether } = readManifest(release)
   if (!isObject(aether) || aether.beforeServe === undefined) return undefined
   const from = "package.json's aether.beforeServe"
   if (typeof aether.beforeServe !== 'string') throw refused(`${from} is no string: write one plain command`)
   return resolveWords(release, aether.beforeServe, from)
 }
 
-async function resolveWords(release: string, text: string, from: string): Promise<AppCommand> {
+function resolveWords(release: string, text: string, from: string): AppCommand {
   const words = splitWords(text, from)
   const env: Record<string, string> = {}
   while (words[0] !== undefined && /^[A-Za-z_][A-Za-z0-9_]*=/.test(words[0])) {
@@ -45,31 +46,24 @@ async function resolveWords(release: string, text: string, from: string): Promis
   if (program === undefined) throw refused(`${from} is ${JSON.stringify(text)}, which starts nothing`)
   if (program === 'node') return { file: process.execPath, args, env }
   if (program.includes('/'))
-    return byPath(
-      await realpath(join(program.startsWith('/') ? '/' : release, program)).catch(() => ''),
-      program,
-      args,
-      env,
-      from,
-    )
-  const shim = await realpath(join(release, 'node_modules', '.bin', program)).catch(() => '')
-  if (shim === '')
+    return byPath(realPathOf(join(program.startsWith('/') ? '/' : release, program)), program, args, env, from)
+  const shim = realPathOf(join(release, 'node_modules', '.bin', program))
+  if (shim === undefined)
     throw refused(
       `${from} starts ${JSON.stringify(program)}, which is neither node, a path, nor in node_modules/.bin: write \`node file.js\``,
     )
   return byPath(shim, program, args, env, from)
 }
 
-async function byPath(
-  path: string,
+function byPath(
+  path: string | undefined,
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   from: string,
-): Promise<AppCommand> {
-  if (path === '') throw refused(`${from} starts ${JSON.stringify(program)}, which is not in the release`)
-  if (/\.[cm]?[jt]s$/.test(path) || (await startsWithNode(path)))
-    return { file: process.execPath, args: [path, ...args], env }
+): AppCommand {
+  if (path === undefined) throw refused(`${from} starts ${JSON.stringify(program)}, which is not in the release`)
+  if (/\.[cm]?[jt]s$/.test(path) || startsWithNode(path)) return { file: process.execPath, args: [path, ...args], env }
   return { file: path, args, env }
 }
 
@@ -111,8 +105,8 @@ function refused(message: string) {
   return refusal('unhealthy', 'command', message)
 }
 
-async function readManifest(release: string): Promise<Record<string, unknown>> {
-  const text = await readFile(join(release, 'package.json'), 'utf8').catch(() => '{}')
+function readManifest(release: string): Record<string, unknown> {
+  const text = readText(join(release, 'package.json')) ?? '{}'
   try {
     const value: unknown = JSON.parse(text)
     if (isObject(value)) return value
@@ -122,23 +116,24 @@ async function readManifest(release: string): Promise<Record<string, unknown>> {
   throw refused('package.json of the release is not a JSON object')
 }
 
-async function startsWithNode(path: string): Promise<boolean> {
-  const file = await open(path, 'r').catch(() => undefined)
-  if (file === undefined) return false
+function startsWithNode(path: string): boolean {
+  let file: number | undefined
   try {
+    file = openSync(path, 'r')
     // The program may be a binary of a hundred megabytes.
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(200), 0, 200, 0)
-    return /^#!.*\bnode\b/.test(buffer.toString('utf8', 0, bytesRead))
+    const start = Buffer.alloc(200)
+    return /^#!.*\bnode\b/.test(start.toString('utf8', 0, readSync(file, start, 0, start.length, 0)))
   } catch {
     return false
   } finally {
-    await file.close()
+    if (file !== undefined) closeSync(file)
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
+function realPathOf(path: string): string | undefined {
+  try {
+    return realpathSync(path)
+  } catch {
+    return undefined
+  }
 }

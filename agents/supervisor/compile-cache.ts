@@ -1,7 +1,6 @@
 // V8's compile cache is code that runs in place of the source it was made from. So one is used only where it came inside the
 // signed artifact and cannot be written by the app; every other is kept from the app (docs/adr/0013-compile-cache.md).
-import { constants } from 'node:fs'
-import { access, lstat, readdir } from 'node:fs/promises'
+import { accessSync, constants, lstatSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { compileCachePath } from '@aether/contract/layout'
 
@@ -14,26 +13,34 @@ export function withoutCompileCache(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /** The folder of the release's cache; undefined where it has none, or one that this user, who is the app too, may write. */
-export async function findCompileCache(release: string): Promise<string | undefined> {
+export function findCompileCache(release: string): string | undefined {
   // Whoever runs the pod wants none.
   if (process.env.NODE_DISABLE_COMPILE_CACHE !== undefined) return undefined
   const folder = join(release, compileCachePath)
-  const versions = await readdir(folder).catch(() => [])
+  const versions = namesIn(folder)
   if (versions.length === 0) return undefined
   for (const path of [release, dirname(folder), folder, ...versions.map((name) => join(folder, name))])
-    if (!(await isOutOfReach(path))) return undefined
+    if (!isOutOfReach(path)) return undefined
   return folder
 }
 
 /** A folder on a read-only mount, or one of somebody else that this user may not write. Its owner could change its mode. */
-async function isOutOfReach(path: string): Promise<boolean> {
-  const found = await lstat(path).catch(() => undefined)
+function isOutOfReach(path: string): boolean {
+  const found = lstatSync(path, { throwIfNoEntry: false })
   if (found?.isDirectory() !== true) return false
-  return access(path, constants.W_OK).then(
-    () => false,
-    (error: unknown) => {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      return code === 'EROFS' || (code === 'EACCES' && found.uid !== process.geteuid?.())
-    },
-  )
+  try {
+    accessSync(path, constants.W_OK)
+    return false
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    return code === 'EROFS' || (code === 'EACCES' && found.uid !== process.geteuid?.())
+  }
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
 }

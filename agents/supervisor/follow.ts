@@ -1,6 +1,6 @@
 // Follows `current` and activation.json. The fetcher renames the record before the link, so what counts is the moment
 // when both name the same release.
-import { readFile, readlink, realpath } from 'node:fs/promises'
+import { readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Activation, parseActivation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
@@ -17,11 +17,13 @@ export function createFollower(workspace: string, onActivation: (activation: Act
   let close = () => {}
   let last = 0
 
-  async function look(): Promise<void> {
-    const found = await readWanted(workspace)
-    if (found === undefined || found.id === last) return
-    last = found.id
-    onActivation(found)
+  function look(): Promise<void> {
+    const found = readWanted(workspace)
+    if (found !== undefined && found.id !== last) {
+      last = found.id
+      onActivation(found)
+    }
+    return Promise.resolve()
   }
   return {
     name: 'follower',
@@ -33,17 +35,17 @@ export function createFollower(workspace: string, onActivation: (activation: Act
 }
 
 /** What is to run; `undefined` where nothing is, or while the fetcher is between its two renames. */
-async function readWanted(workspace: string): Promise<Activation | undefined> {
+function readWanted(workspace: string): Activation | undefined {
   try {
-    const link = await readlink(join(workspace, workspaceNames.current))
-    const activation = parseActivation(await readFile(join(workspace, workspaceNames.activation), 'utf8'))
+    const link = readlinkSync(join(workspace, workspaceNames.current))
+    const activation = parseActivation(readFileSync(join(workspace, workspaceNames.activation), 'utf8'))
     return digestOfReleaseName(basename(link)) === activation.digest ? activation : undefined
   } catch {
     return undefined
   }
 }
 
-/** The real path of a release, so that an app that loads files late never mixes two. Rejects where it is not on disk. */
-export function releasePath(workspace: string, digest: Digest): Promise<string> {
-  return realpath(join(workspace, workspaceNames.releases, releaseName(digest)))
+/** The real path of a release, so that an app that loads files late never mixes two. Throws where it is not on disk. */
+export function releasePath(workspace: string, digest: Digest): string {
+  return realpathSync(join(workspace, workspaceNames.releases, releaseName(digest)))
 }

@@ -13,7 +13,7 @@ export async function runHook(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const command = await resolveHook(release)
+  const command = resolveHook(release)
   if (command === undefined) return
   signal.throwIfAborted()
   const child = spawn(command.file, [...command.args], {

@@ -21,7 +21,7 @@ export function createOverlap(
 ): Swap {
   return async (old, activation, signal) => {
     try {
-      await mayOverlap(old, sockets, config) // 1
+      mayOverlap(old, sockets, config) // 1
       const child = await starter.beside(activation, signal) // 2, 3, 4
       return { strategy: 'overlap', child, retiring: retire(old) } // 5, 6
     } catch (error) {
@@ -34,12 +34,12 @@ export function createOverlap(
 }
 
 /** Throws CannotOverlap. */
-async function mayOverlap(old: Child, sockets: HeldSockets, config: SwapConfig): Promise<void> {
+function mayOverlap(old: Child, sockets: HeldSockets, config: SwapConfig): void {
   const { attached, unheld } = old.link.facts()
   if (!attached) throw new CannotOverlap('the app that runs is no Node process that takes the preload')
   if (unheld !== undefined) throw new CannotOverlap(unheld)
   if (config.port !== 0 && !sockets.has(config.port))
     throw new CannotOverlap(`port ${config.port} is not listened on through node:net by the app's first thread`)
-  const lacking = await roomForAnother(old.pid, config.cgroupDir)
+  const lacking = roomForAnother(old.pid, config.cgroupDir)
   if (lacking !== undefined) throw new CannotOverlap(lacking)
 }

@@ -63,7 +63,7 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
     const fits = held()
     if (isStopped || spare?.fits === fits || (config.port !== 0 && !sockets.has(config.port))) return
     await discard()
-    const lacking = await roomForAnother(pid, config.cgroupDir)
+    const lacking = roomForAnother(pid, config.cgroupDir)
     if (lacking !== undefined) return log.debug({ why: lacking }, 'no spare process')
     show('starting')
     const process = await startProcess({
@@ -87,7 +87,7 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
     while (spare?.process === process && !process.link.facts().isSpare)
       await Promise.race([process.link.changed(), process.exited])
     if (spare?.process !== process) return
-    const bytes = await ownBytes(process.pid)
+    const bytes = ownBytes(process.pid)
     if (bytes <= config.spareMaxBytes) return show('ready')
     isStopped = true
     await discard()

@@ -52,9 +52,9 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
   const { port, readyPath, graceMs } = config
 
   async function start(activation: Activation, signal: AbortSignal, isAlone: boolean): Promise<Child> {
-    const release = await pathOf(activation, config)
-    const command = await resolveAppCommand(release, config.appCommand)
-    const compileCache = await findCompileCache(release)
+    const release = pathOf(activation, config)
+    const command = resolveAppCommand(release, config.appCommand)
+    const compileCache = findCompileCache(release)
     signal.throwIfAborted()
     const isHolding = sockets.hasMain(port)
     if (isAlone && !isHolding) await isQuiet(port, signal)
@@ -91,7 +91,7 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
 
   return {
     async prepare(activation, signal) {
-      const release = await pathOf(activation, config)
+      const release = pathOf(activation, config)
       await runHook(release, appEnvironment(activation, port), config.startTimeoutMs, signal)
     },
     beside: (activation, signal) => start(activation, signal, false),
@@ -119,10 +119,12 @@ async function isQuiet(port: number, signal: AbortSignal): Promise<void> {
   while (port !== 0 && performance.now() < until && (await takes())) await sleep(10, undefined, { signal })
 }
 
-function pathOf({ digest }: Activation, config: StartConfig): Promise<string> {
-  return releasePath(config.workspaceDir, digest).catch((cause: unknown) => {
+function pathOf({ digest }: Activation, config: StartConfig): string {
+  try {
+    return releasePath(config.workspaceDir, digest)
+  } catch (cause) {
     throw refusal('unhealthy', 'start', `release ${digest} is not on disk`, { cause })
-  })
+  }
 }
 
 interface Circumstances {
