@@ -10,6 +10,7 @@ import type { Test } from 'tap'
 import { applyPatched, deployHello } from './kit/deploy.ts'
 import { answersOf } from './kit/hello-app.ts'
 import { isHelmThere, renderChart } from './kit/helm.ts'
+import { giveOperatorKinds } from './kit/operator-kinds.ts'
 import { openDisk } from './kit/own-disk.ts'
 import { readClaims } from './kit/own-token.ts'
 import { listPods, type Pod, readMarkers, readyPods } from './kit/pods.ts'
@@ -21,10 +22,10 @@ import { until } from './kit/until.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const manifests = join(root, 'k8s')
-const isMonitored = /^monitoring/
 
 await runScenario('manifests', async (t, scenario) => {
   const { folder, keys, tools } = scenario
+  await giveOperatorKinds(t, scenario.cluster)
   await taken(t, scenario)
   const packed = await Promise.all(['1.0.0', '2.0.0', '3.0.0'].map((version) => packRelease(folder, version, keys)))
   const [v1, v2, v3] = packed
@@ -44,13 +45,8 @@ async function taken(t: Test, scenario: Scenario): Promise<void> {
   const { cluster, namespace } = scenario
   // Pods are refused; the warning is what a Deployment gets for its pods.
   await cluster.kubectl(['label', 'namespace', namespace, 'pod-security.kubernetes.io/warn=restricted'])
-  const crds = await cluster.kubectl(['get', 'crd', '-o', 'name'])
   const folders = globSync('**/kustomization.yaml', { cwd: manifests }).map((path) => dirname(path))
   for (const name of folders.toSorted()) {
-    if (isMonitored.test(name) && !crds.includes('podmonitors.monitoring.coreos.com')) {
-      t.comment(`not run: ${name}, because the cluster has no CRDs of the Prometheus operator`)
-      continue
-    }
     const said = await dryRun(scenario, name)
     t.match(said, /(created|configured|unchanged) \(server dry run\)/, `${name}: taken`)
     t.notMatch(said, /error|invalid|forbidden|would violate|deprecated/i, `${name}: nothing against it`)
@@ -58,6 +54,9 @@ async function taken(t: Test, scenario: Scenario): Promise<void> {
   const patch = '[{"op":"add","path":"/spec/template/spec/hostNetwork","value":true}]'
   const said = await dryRun(scenario, 'base', [{ target: { kind: 'Deployment' }, patch }])
   t.match(said, /would violate PodSecurity "restricted/, 'and of a pod that asks for more it says so')
+  const wrong = '[{"op":"add","path":"/spec/podMetricsEndpoints/0/interval","value":"soon"}]'
+  const monitor = await dryRun(scenario, 'monitoring', [{ target: { kind: 'PodMonitor' }, patch: wrong }])
+  t.match(monitor, /PodMonitor "aether-agents" is invalid: spec.podMetricsEndpoints\[0\].interval/, 'of a monitor too')
 }
 
 async function dryRun({ cluster, folder, namespace }: Scenario, name: string, patches: readonly object[] = []) {
@@ -175,6 +174,15 @@ async function chartOfControl(t: Test, scenario: Scenario): Promise<void> {
   ]
   await cluster.kubectl(['apply', ...own, '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
   await openDisk(scenario)
+  const monitored = ['rules', 'dashboard', 'podMonitor', 'serviceMonitor'].map((name) => `monitoring.${name}=true`)
+  const watched = await renderChart(scenario, 'control', {}, ['--set', monitored.join()])
+  const said = await cluster.kubectl(['apply', ...own, '--dry-run=server', '-f', '-'], watched)
+  for (const kind of ['podmonitor', 'servicemonitor', 'prometheusrule'])
+    t.match(
+      said,
+      new RegExp(`^${kind}\\.monitoring\\.coreos\\.com/.* created`, 'm'),
+      `the chart of control: its ${kind}`,
+    )
   const set = { image: config.controlImage, 'data.claim': 'aether-control-data' }
   const objects = await renderChart(scenario, 'control', set, ['--set', 'networkPolicy.enabled=true'])
   try {

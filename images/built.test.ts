@@ -150,6 +150,30 @@ await test('an app goes from release to release on every line of Node that was b
   }
 })
 
+await test('no image is heavier than 50 MB, and what is in that of the agents besides Node than 3', options, (t) => {
+  for (const architecture of ['amd64', 'arm64'] as const)
+    for (const file of readdirSync(folder).filter((name) => name.endsWith('.tar'))) {
+      const image = openArchive(t, join(folder, file), architecture)
+      if (image === undefined) continue
+      const sizes = image.manifest.layers.map(({ size }) => size)
+      const all = sizes.reduce((sum, size) => sum + size, 0)
+      t.ok(all <= 50e6, `${file} for ${architecture}: ${sizes.join(' + ')} bytes`)
+      // Node is the heaviest layer by far.
+      if (file === 'aether-agent.tar') t.ok(all - Math.max(...sizes) <= 3e6, `${all - Math.max(...sizes)} without Node`)
+    }
+  t.end()
+})
+
+await test('every link in an image leads to a file of it', options, async (t) => {
+  for (const { name, path } of openImages(t, /^aether-(agent|nodejs|control|postgres)\.tar$/, here)) {
+    const { stdout } = await execa('find', [path, '-xtype', 'l'])
+    t.equal(stdout, '', name)
+    if (name !== 'aether-postgres')
+      for (const license of ['doc/libstdc++6/copyright', 'common-licenses/GPL', 'common-licenses/LGPL'])
+        t.ok(statSync(join(path, 'usr/share', license)).size > 1000, `${name}: ${license}`)
+  }
+})
+
 /** By hard links where both are on one disk. */
 async function copy(from: string, to: string): Promise<void> {
   const { exitCode } = await execa('cp', ['-al', from, to], { reject: false })

@@ -1,11 +1,11 @@
 // What is in an image, as entries: enough to run Node and nothing a person could log in with. Taken from unpacked
 // Debian packages (`sysroot`); which libraries that means is read from the binaries, so that a newer Node cannot be missing one.
 import { existsSync } from 'node:fs'
-import { readdir, readFile, realpath } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
+import { basename, join, relative } from 'node:path'
 import { execa } from 'execa'
 import { neededLibraries } from './elf.ts'
-import { type Entry, fileEntry, folderEntry, textEntry } from './layer.ts'
+import { type Entry, fileEntry, folderEntry, linkEntry, textEntry } from './layer.ts'
 import type { Machine } from './machine.ts'
 
 /** The packages that the images keep files of. */
@@ -136,24 +136,37 @@ export function users(line: (name: string, id: number, home: string) => string):
   return `${all.join('\n')}\n`
 }
 
-/** The licence of each package, and what scanners read to know what is inside. */
+/** The licence of each package, and what scanners read to know what is inside. Packages of one source share one text. */
 export async function packageEntries(
   sysroot: string,
   names: readonly string[],
   controls: ReadonlyMap<string, string>,
 ): Promise<Entry[]> {
-  const entries = names.map(async (name) => [
-    fileEntry(`usr/share/doc/${name}/copyright`, await realpath(join(sysroot, 'usr/share/doc', name, 'copyright'))),
-    textEntry(`var/lib/dpkg/status.d/${name}`, controls.get(name) ?? ''),
-  ])
-  return (await Promise.all(entries)).flat()
+  const first = new Map<string, string>()
+  const entries: Entry[] = []
+  for (const name of names) {
+    const folder = `usr/share/doc/${name}`
+    const text = await realpath(join(sysroot, folder, 'copyright'))
+    const shared = first.get(text)
+    if (shared === undefined) first.set(text, folder)
+    entries.push(
+      shared === undefined
+        ? fileEntry(`${folder}/copyright`, text)
+        : linkEntry(`${folder}/copyright`, `${relative(folder, shared)}/copyright`),
+      textEntry(`var/lib/dpkg/status.d/${name}`, controls.get(name) ?? ''),
+    )
+  }
+  return entries
 }
 
-/** The full texts that the copyright files point to. */
+/** The full texts that the copyright files point to; `GPL` is a link to the newest, as Debian has it. */
 async function commonLicenses(sysroot: string): Promise<Entry[]> {
   const folder = join(sysroot, 'usr/share/common-licenses')
-  const names = await readdir(folder)
+  const found = await readdir(folder, { withFileTypes: true })
   return Promise.all(
-    names.map(async (name) => fileEntry(`usr/share/common-licenses/${name}`, await realpath(join(folder, name)))),
+    found.map(async (one) => {
+      const [path, from] = [`usr/share/common-licenses/${one.name}`, join(folder, one.name)]
+      return one.isSymbolicLink() ? linkEntry(path, await readlink(from)) : fileEntry(path, from)
+    }),
   )
 }

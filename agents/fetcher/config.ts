@@ -26,6 +26,8 @@ export interface FetcherConfig {
   readonly standby: boolean
   readonly driftIntervalMs: number
   readonly driftBytesPerSec: number
+  /** 0 is never. */
+  readonly tellAgainMs: number
   readonly healthPort: number
   readonly healthHost: string
   readonly logLevel: LogLevel
@@ -138,6 +140,14 @@ export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv
       { min: 1024, max: Number.MAX_SAFE_INTEGER },
       'Most bytes a second that are read for a manifest or a check.',
     ),
+    tellAgainMs:
+      1000 *
+      read.integer(
+        'AETHER_CONTROL_AGAIN_SEC',
+        600,
+        { min: 0, max: 1_000_000 },
+        'Seconds until control is told the last outcome again; 0 is never.',
+      ),
     healthPort: read.integer(
       'AETHER_HEALTH_PORT',
       19_465,

@@ -102,6 +102,23 @@ await test('where control is away only the last outcome is kept, told when it is
   t.equal(fetcher.lines.filter((line) => line.includes('cannot be told')).length, 1, 'said once')
 })
 
+await test('the last outcome is told again after a while, since control may have lost it, but for one that it refused', async (t) => {
+  const pod = await createPod(t, { AETHER_CONTROL_AGAIN_SEC: '1' })
+  await pod.control.start()
+  const [one, two] = [pod.make('one'), pod.make('two')]
+  pod.annotate(one.annotations)
+  const fetcher = pod.start()
+  t.match(await pod.outcome(1), { digest: one.digest, outcome: 'ok' })
+  t.strictSame(await pod.outcome(2), await pod.outcome(1))
+  t.strictSame(await pod.outcome(3), await pod.outcome(1))
+  pod.control.onOutcome(status(404))
+  pod.annotate(two.annotations)
+  await fetcher.line('control refuses the outcome (404)')
+  const asked = pod.control.asked.length
+  await sleep(1500)
+  t.equal(pod.control.asked.length, asked)
+})
+
 await test('429, 5xx and a 401 are tried again, with the token of then; 403 is not', async (t) => {
   const pod = await createPod(t)
   await pod.control.start()

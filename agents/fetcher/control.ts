@@ -16,7 +16,7 @@ export interface Joined {
 /** The observer itself, and nothing else, where AETHER_CONTROL_URL is not set. */
 export async function joinControl(
   observer: Observer,
-  { control }: Pick<FetcherConfig, 'control'>,
+  { control, tellAgainMs }: Pick<FetcherConfig, 'control' | 'tellAgainMs'>,
   log: Log,
   registry: Registry,
 ): Promise<Joined> {
@@ -26,6 +26,6 @@ export async function joinControl(
   const { createOutcomeBox, createReporter, recordOutcomes } = await import('./report.ts')
   const authorize = createControlToken(control, log)
   const box = createOutcomeBox()
-  const reporter = createReporter(box, createControlClient(control.url, authorize), log, registry)
+  const reporter = createReporter(box, createControlClient(control.url, authorize), tellAgainMs, log, registry)
   return { observer: recordOutcomes(observer, box), authorize, parts: [reporter] }
 }

@@ -55,16 +55,26 @@ export function recordOutcomes(observer: Observer, box: OutcomeBox): Observer {
 
 const nothing = { reason: null, detail: null, message: null, ms: null }
 
-/** A part that sends what is in the box, and a newer one in its place, until control has it. */
-export function createReporter(box: OutcomeBox, client: ControlClient, log: Log, registry: Registry): Part {
+/**
+ * A part that sends what is in the box, and a newer one in its place, until control has it; and what it has again after
+ * about `againMs` (0 is never), since control may have been restored from a backup that is older than what it was told.
+ */
+export function createReporter(
+  box: OutcomeBox,
+  client: ControlClient,
+  againMs: number,
+  log: Log,
+  registry: Registry,
+): Part {
   const failures = createCounter(registry, metrics.controlReportFailuresTotal)
   failures.inc({}, 0)
   const stop = new AbortController()
   let running: Promise<void> | undefined
-  let isTold = false
+  let isFaultTold = false
 
   async function run(): Promise<void> {
     let held: Outcome | undefined
+    let told: Outcome | undefined
     let tries = 0
     let waitMs = Number.POSITIVE_INFINITY
     let notBefore = 0
@@ -72,50 +82,53 @@ export function createReporter(box: OutcomeBox, client: ControlClient, log: Log,
       const taken = await box.take(waitMs, stop.signal)
       if (stop.signal.aborted) return
       if (taken !== undefined) tries = 0
-      held = taken ?? held
+      held = taken ?? held ?? told
       // A newer outcome goes at once, unless control asked for a pause.
       waitMs = held === undefined ? Number.POSITIVE_INFINITY : Math.max(0, notBefore - performance.now())
       if (held === undefined || waitMs > 0) continue
-      const retryAfterMs = await send(held)
-      waitMs = Number.POSITIVE_INFINITY
-      if (retryAfterMs === undefined) held = undefined
-      else {
+      const answer = await send(held)
+      if (typeof answer === 'number') {
         tries++
-        notBefore = performance.now() + retryAfterMs
-        waitMs = retryAfterMs + Math.min(longestPauseMs, firstPauseMs * 2 ** (tries - 1)) * (0.5 + Math.random() / 2)
+        notBefore = performance.now() + answer
+        waitMs = answer + Math.min(longestPauseMs, firstPauseMs * 2 ** (tries - 1)) * (0.5 + Math.random() / 2)
+      } else {
+        told = answer === 'taken' && againMs > 0 ? held : undefined
+        held = undefined
+        tries = 0
+        waitMs = told === undefined ? Number.POSITIVE_INFINITY : againMs * (0.75 + Math.random() / 2)
       }
     }
   }
 
-  /** Answers nothing where this outcome is done with; else how long control asked to be left alone. */
-  async function send(outcome: Outcome): Promise<number | undefined> {
+  /** Where this outcome is not done with: how long control asked to be left alone. */
+  async function send(outcome: Outcome): Promise<'taken' | 'refused' | number> {
     try {
       const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(answerMs)])
       const request = { method: 'PUT', path: agentPaths.outcome, body: formatOutcome(outcome) } as const
       const answer = await client.send(request, signal)
       if (answer.status >= 200 && answer.status < 300) {
-        if (isTold) log.info({}, 'control takes outcomes again')
-        isTold = false
-        return undefined
+        if (isFaultTold) log.info({}, 'control takes outcomes again')
+        isFaultTold = false
+        return 'taken'
       }
       failures.inc({})
       if (!isPassing(answer)) {
-        isTold = false
+        isFaultTold = false
         log.warn({ status: answer.status }, `control refuses the outcome (${answer.status}); it is not sent again`)
-        return undefined
+        return 'refused'
       }
       tell({ status: answer.status })
       return answer.retryAfterMs
     } catch (error) {
-      if (stop.signal.aborted) return undefined
+      if (stop.signal.aborted) return 'refused'
       failures.inc({})
       tell({ err: error })
       return 0
     }
   }
   function tell(fields: Readonly<Record<string, unknown>>): void {
-    if (!isTold) log.warn(fields, 'control cannot be told the outcome; the newest one is kept and sent again')
-    isTold = true
+    if (!isFaultTold) log.warn(fields, 'control cannot be told the outcome; the newest one is kept and sent again')
+    isFaultTold = true
   }
 
   return {
