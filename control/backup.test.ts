@@ -53,10 +53,14 @@ async function startControl(t: Test, port: number, folder: string, targets: stri
     },
     download: async (digest: Digest) =>
       Buffer.from(await (await fetch(`${url}/artifacts/${digest}`, { headers: { authorization } })).arrayBuffer()),
-    /** All that it answers of what it keeps, but for what has a time of its own. */
+    /** All that it answers of what it keeps, but for when a pod said last how it is: it says so again and again. */
     async all(id: string) {
       const paths = ['/apps', '/artifacts', '/deployments', `/deployments/${id}`]
-      return Promise.all(paths.map(async (path) => (await ask('GET', path)).json))
+      const answers = await Promise.all(paths.map(async (path) => (await ask('GET', path)).json))
+      return answers.map((json) => {
+        const pods: readonly unknown[] = Array.isArray(json.pods) ? json.pods : []
+        return { ...json, pods: pods.map((pod) => (isObject(pod) ? { ...pod, at: null } : pod)) }
+      })
     },
     async lose() {
       process.kill('SIGTERM')

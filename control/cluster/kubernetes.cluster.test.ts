@@ -112,6 +112,8 @@ await test('an app in place is made with its target on itself, moved and taken a
     `${annotations.digest}=${two.digest}`,
     '--overwrite',
   )
+  const pull = JSON.stringify({ imagePullSecrets: [{ name: 'registry' }] })
+  await kubectl('patch', 'serviceaccount', 'hello', '-n', namespace, '--type=merge', '-p', pull)
   await cluster.apply({ ...spec, env: { GREETING: 'again' } }, one)
   await seen('the new digest', (view) => view.target.digest === two.digest && view.target.signature === one.signature)
   await cluster.setTarget(ref, two, true)
@@ -131,6 +133,11 @@ await test('an app in place is made with its target on itself, moved and taken a
   await createAppWriter(world.api, pods).annotatePod(earlier, one)
   const now = await world.api.send({ method: 'GET', path: `/api/v1/namespaces/${namespace}/pods/${pod.name}` })
   t.equal(textAt(now, 'metadata', 'annotations', annotations.digest), two.digest)
+  t.strictSame(
+    at(now, 'spec', 'imagePullSecrets'),
+    [{ name: 'registry' }],
+    "what the account's owner wrote there stays",
+  )
 
   t.comment('a token of the pod is known by its uid and owner; of another audience or shape it is not')
   const token = await createPodToken({ ...world, namespace, kubectl }, { ...pod, account: 'hello' }, controlAudience)
