@@ -1,6 +1,6 @@
 // Stage 4. Makes a staged tree a release and moves `current` to it:
 //  1 the tree lies whole in staging (extract.ts)     2 the completion record is written and synced
-//  3 the tree is renamed to its place                4 the folder of releases is synced
+//  3 the tree is renamed to its place                4 both names are synced, at once
 //  5 activation.json is renamed into place           6 a temporary symlink with a name of its own is made
 //  7 it is renamed over `current`                    8 the workspace is synced
 //  9 the fetcher's state.json (fetcher/state.ts)    10 old releases are pruned (prune.ts)
@@ -18,12 +18,12 @@ import {
   workspaceNames,
 } from '@aether/contract/layout'
 import { ReasonError } from '@aether/contract/reasons'
-import { syncFolder, writeFileAtomic } from '@aether/runtime/atomic-file'
+import { replaceFile, syncFolder, syncFolders } from '@aether/runtime/atomic-file'
 import { uniqueName } from '@aether/runtime/unique-name'
 import { toDiskError } from './disk-error.ts'
 import type { Staged } from './extract.ts'
 import { mendTree } from './mend.ts'
-import { amendRecord, bootOf, readRecord, recordPath, writeRecord } from './record.ts'
+import { amendRecord, bootOf, placeRecord, readRecord, recordPath } from './record.ts'
 import { removeTree } from './remove-tree.ts'
 import { willHold } from './tree-memory.ts'
 import type { StagedTree } from './tree-staged.ts'
@@ -72,13 +72,13 @@ export async function installRelease(staged: Staged | StagedTree, layout: Volume
     const record = { digest, ...what, boot, manifest: null, mended: isMended }
     if (isMended) {
       await mendTree(folder, path, layout.staging) // 3, entry by entry
-      await writeRecord(layout, record) // 2, last, because the name was there before
+      await placeRecord(layout, record) // 2, last, because the name was there before
     } else {
       if (found !== undefined) renameSync(path, join(layout.staging, `${releaseName(digest)}-${uniqueName()}`))
-      await writeRecord(layout, record) // 2
+      await placeRecord(layout, record) // 2
       renameSync(folder, path) // 3
     }
-    await syncFolder(layout.releases) // 4
+    await syncFolders(layout.complete, layout.releases) // 4
     if (staged.kind === 'tree') willHold(layout, digest, staged.find)
     return { digest, artifactBytes, bytes, isMended, [complete]: true }
   } catch (error) {
@@ -118,7 +118,7 @@ export async function activate(
   }
   const link = join(layout.workspace, `.current-${uniqueName()}`)
   try {
-    await writeFileAtomic(join(layout.workspace, workspaceNames.activation), formatActivation(activation)) // 5
+    await replaceFile(join(layout.workspace, workspaceNames.activation), formatActivation(activation)) // 5
     symlinkSync(currentLinkTarget(digest), link) // 6
     renameSync(link, join(layout.workspace, workspaceNames.current)) // 7
     await syncFolder(layout.workspace) // 8

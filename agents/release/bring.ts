@@ -11,7 +11,7 @@ import { readRecord } from './record.ts'
 import type { RefreshOptions } from './refresh.ts'
 import type { Brought } from './refreshed.ts'
 import type { RefusedSource } from './tree-context.ts'
-import type { SignedTarget } from './verify.ts'
+import type { PresumedTarget } from './verify.ts'
 
 export interface Bringing extends Brought {
   readonly release: Release
@@ -31,16 +31,16 @@ export function onDisk(release: Release): Bringing {
 
 /** Throws a ReasonError; then staging is clean. `before` is the target served until now. */
 export async function bringRelease(
-  signed: SignedTarget,
+  presumed: PresumedTarget,
   { layout, sources, limits, inUse, authorize }: RefreshOptions,
   signal: AbortSignal,
   before: Target | undefined,
 ): Promise<Bringing> {
   const room = await openRoom(layout, limits, (await inUse?.()) ?? [])
-  const downloads = openDownloads({ ...limits, sources, authorize }, signal)
+  const downloads = openDownloads({ ...limits, sources, authorize }, signal, presumed.confirm)
   const refused: RefusedSource[] = []
   let beganAt: number | undefined
-  const context = { signed, layout, limits, room, downloads, opened: [], refused }
+  const context = { presumed, layout, limits, room, downloads, opened: [], refused }
   try {
     const staged = (await tryDelta()) ?? (await bringWhole())
     const release = await installRelease(staged, layout)
@@ -62,10 +62,10 @@ export async function bringRelease(
     return trees.tryDelta(context)
   }
   async function bringWhole() {
-    const stream = await fetchArtifact(signed, downloads, before)
+    const stream = await fetchArtifact(presumed, downloads, before)
     beganAt = performance.now()
     if (!isTree(await stream.first(treeMagicBytes)))
-      return extractArtifact(stream, signed.target.digest, layout, limits, room)
+      return extractArtifact(stream, presumed.target.digest, layout, limits, room)
     const trees = await import('./bring-tree.ts')
     return trees.bringTree(stream, context)
   }

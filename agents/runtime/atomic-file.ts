@@ -9,6 +9,12 @@ const synced = promisify(fsync)
 
 /** Temporary file beside it, fsync, rename, fsync of the folder. Rejects with the system's error; leaves nothing behind. */
 export async function writeFileAtomic(path: string, text: string, mode = 0o644): Promise<void> {
+  await replaceFile(path, text, mode)
+  await syncFolder(dirname(path))
+}
+
+/** The same without the last step, which is the caller's: its name may be synced with others. */
+export async function replaceFile(path: string, text: string, mode = 0o644): Promise<void> {
   const temporary = `${path}.${uniqueName()}.tmp`
   try {
     const file = openSync(temporary, 'wx', mode)
@@ -24,7 +30,11 @@ export async function writeFileAtomic(path: string, text: string, mode = 0o644):
     rmSync(temporary, { force: true })
     throw error
   }
-  await syncFolder(dirname(path))
+}
+
+/** Makes the names in folders durable, all at once. */
+export async function syncFolders(...paths: readonly string[]): Promise<void> {
+  await Promise.all(paths.map(syncFolder))
 }
 
 /** Makes the names in a folder durable. */
