@@ -40,10 +40,12 @@ export async function bringRelease(
   const downloads = openDownloads({ ...limits, sources, authorize }, signal, presumed.confirm)
   const refused: RefusedSource[] = []
   let beganAt: number | undefined
+  let isWell = false
   const context = { presumed, layout, limits, room, downloads, opened: [], refused }
   try {
     const staged = (await tryDelta()) ?? (await bringWhole())
     const release = await installRelease(staged, layout)
+    isWell = refused.length === 0
     const refusedSources = refused.map(({ source }) => source)
     const warnings = refused.map(({ source, error }) => `the source ${source} was given up: ${error.message}`)
     const extractMs = beganAt === undefined ? 0 : performance.now() - beganAt
@@ -52,7 +54,7 @@ export async function bringRelease(
     const { source, wireBytes: bytes, reusedFiles, reusedBytes } = staged
     return { ...common, source, bytes, reusedFiles, reusedBytes }
   } finally {
-    downloads.close()
+    downloads.close(isWell)
   }
 
   async function tryDelta() {

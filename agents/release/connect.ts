@@ -8,8 +8,8 @@ import { admit, refuseAddress, type SourcePolicy, type Standing } from './origin
 export interface Connections {
   /** One request, followed nowhere. Throws ReasonError `download` where the policy refuses the URL or its address. */
   send(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Dispatcher.ResponseData>
-  /** Ends what is under way. */
-  close(): void
+  /** Ends what is under way. Connections are kept where all went well. */
+  close(isWell: boolean): void
 }
 
 const connectMs = 10_000
@@ -46,7 +46,14 @@ export function openConnections(policy: SourcePolicy, idleMs: number): Connectio
         return ask()
       })
     },
-    close: () => closed.abort(),
+    close(isWell) {
+      closed.abort()
+      if (isWell) return
+      for (const dispatcher of dispatchersOf.get(policy)?.values() ?? [])
+        void dispatcher.destroy().catch(() => undefined)
+      dispatchersOf.delete(policy)
+      lastAnswers.clear()
+    },
   }
 }
 

@@ -12,7 +12,8 @@ export interface Downloads {
   open(url: string, part?: Part): Promise<Download>
   /** Whether the time for all of them is over, or the refresh is. */
   readonly signal: AbortSignal
-  close(): void
+  /** Ends what is under way; connections are kept for the next refresh where this one went well. */
+  close(isWell: boolean): void
 }
 
 export interface Download {

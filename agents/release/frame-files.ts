@@ -53,6 +53,7 @@ export function writeFrameFiles(folder: string, tar: Uint8Array, files: readonly
 }
 
 /** Gives memory back now: the garbage collector, which sees small objects, would let it grow by tens of megabytes. */
-export function giveBack({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+export function giveBack({ buffer, length }: Uint8Array): void {
+  // Smaller ones may lie in Node's pool, which cannot be given back.
+  if (buffer instanceof ArrayBuffer && length > Buffer.poolSize) buffer.transfer(0)
 }

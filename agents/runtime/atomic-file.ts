@@ -9,12 +9,22 @@ const synced = promisify(fsync)
 
 /** Temporary file beside it, fsync, rename, fsync of the folder. Rejects with the system's error; leaves nothing behind. */
 export async function writeFileAtomic(path: string, text: string, mode = 0o644): Promise<void> {
-  await replaceFile(path, text, mode)
+  await replaceFile(path, text, { mode })
   await syncFolder(dirname(path))
 }
 
+export interface ReplaceOptions {
+  readonly mode?: number
+  /** What has to be done before the rename; the writing and its fsync go on beside it. */
+  readonly after?: Promise<unknown>
+}
+
 /** The same without the last step, which is the caller's: its name may be synced with others. */
-export async function replaceFile(path: string, text: string, mode = 0o644): Promise<void> {
+export async function replaceFile(
+  path: string,
+  text: string,
+  { mode = 0o644, after }: ReplaceOptions = {},
+): Promise<void> {
   const temporary = `${path}.${uniqueName()}.tmp`
   try {
     const file = openSync(temporary, 'wx', mode)
@@ -25,6 +35,7 @@ export async function replaceFile(path: string, text: string, mode = 0o644): Pro
     } finally {
       closeSync(file)
     }
+    await after
     renameSync(temporary, path)
   } catch (error) {
     rmSync(temporary, { force: true })
