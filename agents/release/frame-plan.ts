@@ -1,5 +1,5 @@
-// What a whole tree asks for on disk, by its index: folders and links, and for each frame of the full pack the files in it. Every
-// entry is admitted, by the rules that archives have, before the first one is made.
+// What a whole tree asks for on disk, by its index: for each frame of the full pack the folders and files in it, and links, which come
+// last. Every entry is admitted, by the rules that archives have, before it is made.
 import { type PackIndex, placeFiles } from '@aether/artifact/index-pack'
 import { type FrameStart, startsOf } from '@aether/artifact/range-plan'
 import { fileTag } from '@aether/artifact/tree-digest'
@@ -26,6 +26,8 @@ export interface Piece {
 export interface FrameWork {
   readonly packedBytes: number
   readonly unpackedBytes: number
+  /** Below the release; a folder before what is in it. */
+  readonly folders: string[]
   /** Whole. */
   readonly files: FrameFile[]
   /** In order. */
@@ -33,62 +35,68 @@ export interface FrameWork {
 }
 
 export interface FramePlan {
-  /** A folder before what is in it. */
-  readonly folders: readonly string[]
+  /** Each frame in order; what is asked for of it is admitted. Throws TreeError where the index does not hold together; ReasonError `extract` for the tree itself. */
+  frames(): Generator<FrameWork>
+  /** Once there are no more frames: to be made when all files are there. */
   readonly links: readonly { readonly path: string; readonly to: string }[]
-  readonly frames: readonly FrameWork[]
+  /** Once there are no more frames. */
   readonly totals: TreeTotals
 }
 
 /** Four times what a frame has: it is held whole, and another pack is unpacked as a stream. */
 const maxFrameBytes = 4 * 1024 * 1024
 
-/** Throws TreeError where the index does not hold together, or has larger frames; ReasonError `extract` for the tree itself. */
+/** Throws TreeError where the index has larger frames than are taken. */
 export function planFrames(root: string, index: PackIndex, limits: PlanLimits): FramePlan {
   const { maxUnpackedBytes: maxBytes, ...rest } = limits
-  const policy = createTreePolicy(limits)
-  const folders: string[] = []
   const links: { path: string; to: string }[] = []
-  const sum = { entries: 0, files: 0, bytes: 0 }
+  const totals = { entries: 0, files: 0, bytes: 0 }
   const starts = startsOf(index)
-  const frames = framesOf(starts)
-  let at = 0
-  for (const { path: name, entry, offset } of placeFiles(root, index, { ...rest, maxBytes })) {
-    const path = textPath(name)
-    sum.entries++
-    if (entry.kind === 'folder') {
-      policy.admitFolder(path)
-      folders.push(path)
-      continue
-    }
-    sum.files++
-    if (entry.kind === 'link') {
-      const to = textPath(entry.to)
-      policy.admitSymlink(path, to)
-      links.push({ path, to })
-      continue
-    }
-    policy.admitFile(path)
-    sum.bytes += entry.size
-    // Files come in the order of the tar, so the frames are gone through once.
-    while ((starts[at + 1]?.unpacked ?? Number.POSITIVE_INFINITY) <= offset) at++
-    put({ path, ...entry }, offset)
-  }
-  policy.finish()
-  return { folders, links, frames, totals: sum }
+  const works = worksOf(starts)
 
-  function put({ path, executable, digest, size }: LongFile, offset: number): void {
-    const start = starts[at]?.unpacked ?? 0
-    const frame = frames[at]
-    const from = offset - start
+  function* frames(): Generator<FrameWork> {
+    const policy = createTreePolicy(limits)
+    let at = 0
+    for (const { path: name, entry, offset } of placeFiles(root, index, { ...rest, maxBytes })) {
+      // Entries come in the order of the tar: once one begins in the next frame, this one has all that it will have.
+      for (; (starts[at + 1]?.unpacked ?? Number.POSITIVE_INFINITY) <= offset; at++) {
+        const work = works[at]
+        if (work !== undefined) yield work
+      }
+      const path = textPath(name)
+      totals.entries++
+      if (entry.kind === 'folder') {
+        policy.admitFolder(path)
+        works[at]?.folders.push(path)
+        continue
+      }
+      totals.files++
+      if (entry.kind === 'link') {
+        const to = textPath(entry.to)
+        policy.admitSymlink(path, to)
+        links.push({ path, to })
+        continue
+      }
+      policy.admitFile(path)
+      totals.bytes += entry.size
+      const { executable, digest, size } = entry
+      put({ path, executable, digest, size }, at, offset)
+    }
+    policy.finish()
+    yield* works.slice(at)
+  }
+
+  function put(file: LongFile, at: number, offset: number): void {
+    const { path, executable, digest, size } = file
+    const frame = works[at]
+    const from = offset - (starts[at]?.unpacked ?? 0)
     if (frame !== undefined && from >= fileTag.length && from + size <= frame.unpackedBytes) {
       frame.files.push({ path, executable, digest, from, to: from + size })
       return
     }
-    const file = { path, executable, digest, size }
     let done = 0
     for (let n = at; done < size || n === at; n++) {
-      const part = frames[n]
+      const part = works[n]
       const place = Math.max(0, offset - (starts[n]?.unpacked ?? 0))
       if (part === undefined) throw new TreeError('malformed', 'the index has a file behind its end')
       const to = Math.min(part.unpackedBytes, place + size - done)
@@ -96,14 +104,16 @@ export function planFrames(root: string, index: PackIndex, limits: PlanLimits): 
       done += to - place
     }
   }
+
+  return { frames, links, totals }
 }
 
-function framesOf(starts: readonly FrameStart[]): readonly FrameWork[] {
+function worksOf(starts: readonly FrameStart[]): readonly FrameWork[] {
   return starts.slice(0, -1).map((start, n) => {
     const packedBytes = (starts[n + 1]?.packed ?? 0) - start.packed
     const unpackedBytes = (starts[n + 1]?.unpacked ?? 0) - start.unpacked
     if (packedBytes > maxFrameBytes || unpackedBytes > maxFrameBytes)
       throw new TreeError('malformed', `the index has a frame of more than ${maxFrameBytes} bytes`)
-    return { packedBytes, unpackedBytes, files: [], pieces: [] }
+    return { packedBytes, unpackedBytes, folders: [], files: [], pieces: [] }
   })
 }

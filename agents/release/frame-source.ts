@@ -1,6 +1,6 @@
 // A whole tree from its full pack, frame by frame, by two threads. The index says before what comes: the objects in it prove the
-// tree, all of which is admitted before the first folder is made, and each file is held against its own digest. So a frame
-// needs no reader of archives, and may be anybody's.
+// tree, each entry is admitted before it is made, and each file is held against its own digest. So a frame needs no reader of
+// archives, and may be anybody's.
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PackIndex } from '@aether/artifact/index-pack'
@@ -12,7 +12,7 @@ import { uniqueName } from '@aether/runtime/unique-name'
 import type { Download } from './download.ts'
 import { giveBack, inflateFrame, writeFrameFiles } from './frame-files.ts'
 import { type FrameHand, startFrameHand } from './frame-hand.ts'
-import { type FramePlan, type FrameWork, planFrames } from './frame-plan.ts'
+import { type FrameWork, planFrames } from './frame-plan.ts'
 import { createLongFiles, type LongFiles } from './long-files.ts'
 import { removeTree } from './remove-tree.ts'
 import { openBeside, type TreeContext, wireBytes } from './tree-context.ts'
@@ -24,28 +24,25 @@ const threadBytes = 8 * 1024 * 1024
 
 /** Throws what the server or the disk says, TreeError, ReasonError; then staging is as it was. */
 export async function bringFrames(index: PackIndex, context: TreeContext): Promise<StagedTree> {
-  const { presumed, layout, room } = context
+  const { presumed, layout, limits, room } = context
   const signed = presumed.confirm()
   const { digest } = presumed.target
   const folder = join(layout.staging, `${releaseName(digest)}-${uniqueName()}`)
+  const plan = planFrames(hexOf(digest), index, limits)
   const unpackedBytes = index.frames.reduce((sum, { unpacked }) => sum + unpacked, 0)
   const hand = unpackedBytes < threadBytes ? undefined : startFrameHand(folder)
   const long = createLongFiles(folder)
-  const opening = openBeside(context, fullSuffix)
+  const take = (work: FrameWork, packed: Uint8Array<ArrayBuffer>) => {
+    hand?.check()
+    for (const path of work.folders) mkdirSync(`${folder}/${path}`, { mode: 0o775 })
+    for (const { from, to } of [...work.files, ...work.pieces]) room.take(to - from)
+    takeFrame(work, packed, folder, hand, long)
+  }
   let download: Download | undefined
   try {
-    opening.catch(() => undefined) // it is awaited below
-    const plan = planOf(hexOf(digest), index, context)
+    download = await openBeside(context, fullSuffix)
     mkdirSync(folder, { recursive: true, mode: 0o775 })
-    for (const path of plan.folders) mkdirSync(`${folder}/${path}`, { mode: 0o775 })
-    download = await opening
-    const take = (work: FrameWork, packed: Uint8Array<ArrayBuffer>) => {
-      hand?.check()
-      for (const { from, to } of work.files) room.take(to - from)
-      for (const { file, from, to } of work.pieces) if (to - from > 0 || file.size === 0) room.take(to - from)
-      takeFrame(work, packed, folder, hand, long)
-    }
-    await readFrames(download, plan.frames, take)
+    await readFrames(download, refusing(plan.frames()), take)
     await hand?.finish()
     // The last ones, so that no file was written while there was a link.
     for (const { path, to } of plan.links) symlinkSync(to, `${folder}/${path}`)
@@ -63,7 +60,6 @@ export async function bringFrames(index: PackIndex, context: TreeContext): Promi
     })
   } catch (error) {
     download?.cancel()
-    void opening.then((opened) => opened.cancel()).catch(() => undefined)
     long.abandon()
     // It may still write.
     await hand?.end()
@@ -73,9 +69,9 @@ export async function bringFrames(index: PackIndex, context: TreeContext): Promi
 }
 
 /** What breaks a rule for entries is the tree's own fault: its objects are proven. */
-function planOf(root: string, index: PackIndex, { limits }: TreeContext): FramePlan {
+function* refusing(frames: Generator<FrameWork>): Generator<FrameWork> {
   try {
-    return planFrames(root, index, limits)
+    yield* frames
   } catch (error) {
     throw error instanceof TreeError && error.code !== 'limit' ? error : new TreeRefused(error)
   }
@@ -100,24 +96,24 @@ function takeFrame(
 /** Cuts what comes into frames. Throws TreeError where it is more or less than they are. */
 async function readFrames(
   download: Download,
-  frames: readonly FrameWork[],
+  frames: Generator<FrameWork>,
   take: (work: FrameWork, packed: Uint8Array<ArrayBuffer>) => void,
 ): Promise<void> {
-  let next = 0
+  let { value: work, done = false } = frames.next()
   let filled = 0
-  let packed = new Uint8Array(frames[0]?.packedBytes ?? 0)
+  let packed = new Uint8Array(work?.packedBytes ?? 0)
   for await (const chunk of download.read())
     for (let at = 0; at < chunk.length; ) {
-      const work = frames[next]
-      if (work === undefined) throw new TreeError('extra', 'the full pack is longer than its index says')
+      if (done || work === undefined) throw new TreeError('extra', 'the full pack is longer than its index says')
       const part = chunk.subarray(at, at + packed.length - filled)
       packed.set(part, filled)
       filled += part.length
       at += part.length
       if (filled < packed.length) continue
       take(work, packed)
+      ;({ value: work, done = false } = frames.next())
       filled = 0
-      packed = new Uint8Array(frames[++next]?.packedBytes ?? 0)
+      packed = new Uint8Array(work?.packedBytes ?? 0)
     }
-  if (next < frames.length) throw new TreeError('missing', 'the full pack is shorter than its index says')
+  if (!done) throw new TreeError('missing', 'the full pack is shorter than its index says')
 }
