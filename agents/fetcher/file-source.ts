@@ -31,9 +31,9 @@ export function createFileSource({ path, intervalMs, deliver, log }: FileSourceO
   let watching: FolderWatch | undefined
   let last: Found | undefined
 
-  function attempt<T>(read: () => T): T | undefined {
+  function find(): Found | undefined {
     try {
-      return read()
+      return readFound(path)
     } catch (error) {
       log.warn({ path, err: error }, 'the annotations file cannot be read; the last target stays')
       return undefined
@@ -44,12 +44,12 @@ export function createFileSource({ path, intervalMs, deliver, log }: FileSourceO
     deliver(delivery)
   }
   function read(at: number): void {
-    const found = attempt(() => readFound(path))
+    const found = find()
     if (found !== undefined && found.text !== last?.text) take(found, createDelivery(parsePodinfo(found.text), at))
   }
   async function look(): Promise<void> {
     const at = performance.now()
-    const found = attempt(() => readFound(path))
+    const found = find()
     if (found === undefined || found.text === last?.text) return
     const delivery = createDelivery(parsePodinfo(found.text), at)
     // One that was written into may be half of what it will be; so may a new one, but then its last lines are missing.
