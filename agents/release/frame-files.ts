@@ -1,28 +1,24 @@
-// The files of one frame of a full pack: inflated, written and proven, in this thread or in another one (frame-thread.ts).
+// The files of one frame of a full pack: inflated, written and proven.
 import { closeSync, openSync, writeSync } from 'node:fs'
-import { constants, zstdDecompressSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { constants, zstdDecompress } from 'node:zlib'
 import { digestOfTagged, fileTag } from '@aether/artifact/tree-digest'
 import { TreeError } from '@aether/artifact/tree-error'
+import type { FrameFile, FrameWork } from './frame-plan.ts'
 
-/** A whole file inside of a frame; there is at least the length of the tag before it. */
-export interface FrameFile {
-  /** Below the folder of the release. */
-  readonly path: string
-  readonly executable: boolean
-  readonly digest: string
-  /** Of its content, in the frame. */
-  readonly from: number
-  readonly to: number
-}
-
+const inflate = promisify(zstdDecompress)
 const windowLogMax = 23
 /** So that the end is found in the same buffer. */
 const spareBytes = 64
 
-/** Throws TreeError where it is no frame, or not of that length. */
-export function inflateFrame(packed: Uint8Array, unpackedBytes: number): Uint8Array {
+/** Throws TreeError where it is no frame, or not of that length. One that nothing is wanted of is left as it is. */
+export async function inflateFrame(
+  packed: Uint8Array,
+  { unpackedBytes, files, pieces }: FrameWork,
+): Promise<Uint8Array> {
+  if (files.length === 0 && pieces.length === 0) return Buffer.alloc(0)
   try {
-    const tar = zstdDecompressSync(packed, {
+    const tar = await inflate(packed, {
       chunkSize: unpackedBytes + spareBytes,
       maxOutputLength: unpackedBytes + spareBytes,
       params: { [constants.ZSTD_d_windowLogMax]: windowLogMax },
@@ -30,6 +26,8 @@ export function inflateFrame(packed: Uint8Array, unpackedBytes: number): Uint8Ar
     if (tar.length === unpackedBytes) return tar
   } catch (cause) {
     throw new TreeError('malformed', 'a frame of the full pack is not compressed as zstd', { cause })
+  } finally {
+    giveBack(packed)
   }
   throw new TreeError('malformed', 'a frame of the full pack has not the length that the index says')
 }

@@ -5,8 +5,18 @@ import { type FrameStart, startsOf } from '@aether/artifact/range-plan'
 import { fileTag } from '@aether/artifact/tree-digest'
 import { TreeError } from '@aether/artifact/tree-error'
 import { createTreePolicy } from '@aether/artifact/tree-policy'
-import type { FrameFile } from './frame-files.ts'
 import { type PlanLimits, type TreeTotals, textPath } from './tree-plan.ts'
+
+/** A whole file inside of a frame; there is at least the length of the tag before it. */
+export interface FrameFile {
+  /** Below the folder of the release. */
+  readonly path: string
+  readonly executable: boolean
+  readonly digest: string
+  /** Of its content, in the frame. */
+  readonly from: number
+  readonly to: number
+}
 
 /** A file that lies in several frames, or at the very start of one. */
 export interface LongFile {

@@ -1,4 +1,4 @@
-// A whole tree from its full pack, frame by frame, by two threads. The index says before what comes: the objects in it prove the
+// A whole tree from its full pack, frame by frame, inflated ahead by zlib's threads. The index says before what comes: the objects in it prove the
 // tree, each entry is admitted before it is made, and each file is held against its own digest. So a frame needs no reader of
 // archives, and may be anybody's.
 import { mkdirSync, symlinkSync } from 'node:fs'
@@ -11,16 +11,20 @@ import { releaseName } from '@aether/contract/layout'
 import { uniqueName } from '@aether/runtime/unique-name'
 import type { Download } from './download.ts'
 import { giveBack, inflateFrame, writeFrameFiles } from './frame-files.ts'
-import { type FrameHand, startFrameHand } from './frame-hand.ts'
 import { type FrameWork, planFrames } from './frame-plan.ts'
-import { createLongFiles, type LongFiles } from './long-files.ts'
+import { createLongFiles } from './long-files.ts'
 import { removeTree } from './remove-tree.ts'
 import { openBeside, type TreeContext, wireBytes } from './tree-context.ts'
 import { TreeRefused } from './tree-fault.ts'
 import { provenTree, type StagedTree } from './tree-staged.ts'
 
-/** Of tar: a thread takes 30 ms to start, in which fewer are unpacked. */
-const threadBytes = 8 * 1024 * 1024
+/** Frames that zlib's threads inflate while this one writes and hashes the files of those before. */
+const mostAhead = 2
+
+interface Inflating {
+  readonly work: FrameWork
+  readonly tar: Promise<Uint8Array>
+}
 
 /** Throws what the server or the disk says, TreeError, ReasonError; then staging is as it was. */
 export async function bringFrames(index: PackIndex, context: TreeContext): Promise<StagedTree> {
@@ -29,25 +33,33 @@ export async function bringFrames(index: PackIndex, context: TreeContext): Promi
   const { digest } = presumed.target
   const folder = join(layout.staging, `${releaseName(digest)}-${uniqueName()}`)
   const plan = planFrames(hexOf(digest), index, limits)
-  const unpackedBytes = index.frames.reduce((sum, { unpacked }) => sum + unpacked, 0)
-  const hand = unpackedBytes < threadBytes ? undefined : startFrameHand(folder)
   const long = createLongFiles(folder)
-  const take = (work: FrameWork, packed: Uint8Array<ArrayBuffer>) => {
-    hand?.check()
-    for (const path of work.folders) mkdirSync(`${folder}/${path}`, { mode: 0o775 })
-    for (const { from, to } of [...work.files, ...work.pieces]) room.take(to - from)
-    takeFrame(work, packed, folder, hand, long)
+  const ahead: Inflating[] = []
+  const writeNext = async () => {
+    const next = ahead.shift()
+    if (next === undefined) return
+    const { folders, files, pieces } = next.work
+    const tar = await next.tar
+    for (const path of folders) mkdirSync(`${folder}/${path}`, { mode: 0o775 })
+    for (const { from, to } of [...files, ...pieces]) room.take(to - from)
+    long.write(tar, pieces)
+    writeFrameFiles(folder, tar, files)
+    giveBack(tar)
+  }
+  const take = async (work: FrameWork, packed: Uint8Array) => {
+    const tar = inflateFrame(packed, work)
+    tar.catch(() => undefined) // it is awaited when its turn comes
+    ahead.push({ work, tar })
+    if (ahead.length > mostAhead) await writeNext()
   }
   let download: Download | undefined
   try {
     download = await openBeside(context, fullSuffix)
     mkdirSync(folder, { recursive: true, mode: 0o775 })
     await readFrames(download, refusing(plan.frames()), take)
-    await hand?.finish()
+    while (ahead.length > 0) await writeNext()
     // The last ones, so that no file was written while there was a link.
     for (const { path, to } of plan.links) symlinkSync(to, `${folder}/${path}`)
-    // It has nothing left to do, and nobody waits for its end.
-    void hand?.end()
     return provenTree(signed, {
       folder,
       totals: plan.totals,
@@ -61,8 +73,6 @@ export async function bringFrames(index: PackIndex, context: TreeContext): Promi
   } catch (error) {
     download?.cancel()
     long.abandon()
-    // It may still write.
-    await hand?.end()
     await removeTree(folder)
     throw error
   }
@@ -77,27 +87,11 @@ function* refusing(frames: Generator<FrameWork>): Generator<FrameWork> {
   }
 }
 
-function takeFrame(
-  { files, pieces, unpackedBytes }: FrameWork,
-  packed: Uint8Array<ArrayBuffer>,
-  folder: string,
-  hand: FrameHand | undefined,
-  long: LongFiles,
-): void {
-  if (pieces.length === 0 && files.length === 0) return giveBack(packed)
-  if (pieces.length === 0 && hand?.isFree() === true) return hand.take({ packed, unpackedBytes, files })
-  const tar = inflateFrame(packed, unpackedBytes)
-  giveBack(packed)
-  long.write(tar, pieces)
-  writeFrameFiles(folder, tar, files)
-  giveBack(tar)
-}
-
 /** Cuts what comes into frames. Throws TreeError where it is more or less than they are. */
 async function readFrames(
   download: Download,
   frames: Generator<FrameWork>,
-  take: (work: FrameWork, packed: Uint8Array<ArrayBuffer>) => void,
+  take: (work: FrameWork, packed: Uint8Array) => Promise<void>,
 ): Promise<void> {
   let { value: work, done = false } = frames.next()
   let filled = 0
@@ -110,7 +104,7 @@ async function readFrames(
       filled += part.length
       at += part.length
       if (filled < packed.length) continue
-      take(work, packed)
+      await take(work, packed)
       ;({ value: work, done = false } = frames.next())
       filled = 0
       packed = new Uint8Array(work?.packedBytes ?? 0)
