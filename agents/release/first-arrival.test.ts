@@ -1,6 +1,7 @@
 // A whole tree by its full pack: by the index where there is a true one, else as the archive that it is.
 import { randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { encodeIndex, packIndex, parseIndex } from '@aether/artifact/index-pack'
 import { hexOf } from '@aether/contract/digest'
@@ -103,13 +104,16 @@ await test('a pack that lies gives no release, whatever its index says', async (
 await test('a connection that is kept and then closed by its server is opened anew', async (t) => {
   const world = await createFirst(t)
   const served = new WeakSet()
-  for (const [n, path] of ['/a', '/b', '/c'].entries()) {
+  const onceEach =
+    (bytes: Buffer) =>
+    ({ socket }: IncomingMessage, response: ServerResponse): void => {
+      if (served.has(socket)) socket.resetAndDestroy()
+      else response.end(bytes)
+      served.add(socket)
+    }
+  for (const n of [1, 2, 3]) {
     const bytes = release(`of ${n}`)
-    world.routes.set(path, (request, response) => {
-      if (served.has(request.socket)) return void request.socket.resetAndDestroy()
-      served.add(request.socket)
-      response.end(bytes)
-    })
-    t.match(await world.take(world.ask(digestOf(bytes), path)), { source: 'archive', refusedSources: [] })
+    world.routes.set(`/${n}`, onceEach(bytes))
+    t.match(await world.take(world.ask(digestOf(bytes), `/${n}`)), { source: 'archive', refusedSources: [] })
   }
 })
