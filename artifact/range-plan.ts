@@ -75,13 +75,13 @@ export function planRanges(
   return { ranges, bytes, packBytes: last?.packed ?? 0 }
 }
 
-interface Start {
+export interface FrameStart {
   readonly packed: number
   readonly unpacked: number
 }
 
 /** Where each frame begins, and at the end where the pack ends. */
-function startsOf(index: PackIndex): readonly Start[] {
+export function startsOf(index: PackIndex): readonly FrameStart[] {
   let [packed, unpacked] = [0, 0]
   const starts = index.frames.map((frame) => {
     const start = { packed, unpacked }
@@ -93,7 +93,7 @@ function startsOf(index: PackIndex): readonly Start[] {
 }
 
 /** Joined over small gaps; and over the smallest ones until there are few enough. */
-function merged(spans: readonly Span[], frames: readonly Start[], limits: RangeLimits): readonly Span[] {
+function merged(spans: readonly Span[], frames: readonly FrameStart[], limits: RangeLimits): readonly Span[] {
   const gapBefore = (at: number) => {
     const [before, span] = [spans[at - 1], spans[at]]
     return (frames[span?.first ?? 0]?.packed ?? 0) - (frames[before?.end ?? 0]?.packed ?? 0)
@@ -110,7 +110,7 @@ function merged(spans: readonly Span[], frames: readonly Start[], limits: RangeL
   return joined
 }
 
-function rangeOf(first: Start | undefined, end: Start | undefined, files: readonly RangeFile[]): PackRange {
+function rangeOf(first: FrameStart | undefined, end: FrameStart | undefined, files: readonly RangeFile[]): PackRange {
   if (first === undefined || end === undefined) throw new TreeError('malformed', 'the index has a file behind its end')
   return {
     from: first.packed,

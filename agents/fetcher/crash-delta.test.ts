@@ -113,7 +113,8 @@ async function killAt(lane: Lane, mode: KillMode, at: number, all: readonly stri
   const { ended, calls, from, to, said } = await run(lane, mode, at)
   const what = `${mode} ${at} ${all[at - 1]}`
   t.equal(ended, 'SIGKILL', `${what}: it was killed ${said}`)
-  t.strictSame(calls, all.slice(0, at), `${what}: at that call`)
+  // A sync may go beside the calls that come next.
+  t.strictSame(calls.slice(0, at), all.slice(0, at), `${what}: at that call`)
   const has = (call: string) => all.indexOf(call) < (mode === 'after' ? at : at - 1)
   const current = await readCurrent(layout)
   t.equal(current, has(moved) ? to.digest : from.digest, `${what}: current`)

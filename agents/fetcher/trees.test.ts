@@ -53,7 +53,10 @@ await test('the first tree comes whole, the next as what changed, and without a 
   world.ask(one)
   const fetcher = world.start()
   t.match(await fetcher.marker(1), { kind: 'ok', pairs: { source: 'full', reused: 'false' } })
-  t.strictSame(server.asked, [`${one.path}?a=b`, `${one.path}.full?a=b`])
+  t.strictSame(
+    server.asked,
+    [one.path, `${one.path}.index`, `${one.path}.full`].map((path) => `${path}?a=b`),
+  )
   t.strictSame(listTree(world.release(one)), listTree(app))
   await eventually('the standby', () => existsSync(world.standby(one)))
 
@@ -164,7 +167,7 @@ await test('after another boot a tree is held against its digest, and the next o
   await eventually('the standby', () => existsSync(world.standby(one)) && readdirSync(layout.staging).length === 0)
   await eventually('it is a new one', () => !existsSync(join(world.standby(one), 'server.js.lost')))
   t.equal(await world.current(), one.digest, 'trusted, for all of it is there')
-  t.equal(world.server.asked.length, 2, 'nothing was fetched for it')
+  t.equal(world.server.asked.length, 3, 'nothing was fetched for it')
   writeFileSync(join(app, 'server.js'), 'console.log(2)\n')
   const two = await world.publish(one)
   world.ask(two)

@@ -1,7 +1,8 @@
 // Stage 4. Makes a staged tree a release and moves `current` to it:
 //  1 the tree lies whole in staging (extract.ts)     2 the completion record is written and synced
-//  3 the tree is renamed to its place                4 the folder of releases is synced
-//  5 activation.json is renamed into place           6 a temporary symlink with a name of its own is made
+//  3 the tree is renamed to its place                4 both names are synced
+//  5 activation.json is written beside 4, and renamed into place once 4 is done
+//                                                    6 a temporary symlink with a name of its own is made
 //  7 it is renamed over `current`                    8 the workspace is synced
 //  9 the fetcher's state.json (fetcher/state.ts)    10 old releases are pruned (prune.ts)
 // Whatever step a crash hits, `current` is absent or resolves to one complete release.
@@ -18,12 +19,12 @@ import {
   workspaceNames,
 } from '@aether/contract/layout'
 import { ReasonError } from '@aether/contract/reasons'
-import { syncFolder, writeFileAtomic } from '@aether/runtime/atomic-file'
+import { replaceFile, syncFolder, syncFolders } from '@aether/runtime/atomic-file'
 import { uniqueName } from '@aether/runtime/unique-name'
 import { toDiskError } from './disk-error.ts'
 import type { Staged } from './extract.ts'
 import { mendTree } from './mend.ts'
-import { amendRecord, bootOf, readRecord, recordPath, writeRecord } from './record.ts'
+import { amendRecord, bootOf, placeRecord, readRecord, recordPath } from './record.ts'
 import { removeTree } from './remove-tree.ts'
 import { willHold } from './tree-memory.ts'
 import type { StagedTree } from './tree-staged.ts'
@@ -42,6 +43,8 @@ export interface Release {
   readonly bytes: number
   /** Its folder was there and was put right, and it was not activated since. */
   readonly isMended: boolean
+  /** Step 4, which goes beside the first half of step 5. */
+  readonly synced: Promise<unknown>
   readonly [complete]: true
 }
 
@@ -54,7 +57,7 @@ export async function findRelease(
   const record = await trustRelease(layout, digest, signal)
   if (record === undefined || record instanceof ReasonError) return undefined
   const { artifactBytes, bytes, mended: isMended } = record
-  return { digest, artifactBytes, bytes, isMended, [complete]: true }
+  return { digest, artifactBytes, bytes, isMended, synced: Promise.resolve(), [complete]: true }
 }
 
 /** Steps 2 to 4. A folder that has the name already is not trusted; a process may read it all the same, so it is put right where it is. */
@@ -72,21 +75,30 @@ export async function installRelease(staged: Staged | StagedTree, layout: Volume
     const record = { digest, ...what, boot, manifest: null, mended: isMended }
     if (isMended) {
       await mendTree(folder, path, layout.staging) // 3, entry by entry
-      await writeRecord(layout, record) // 2, last, because the name was there before
+      await placeRecord(layout, record) // 2, last, because the name was there before
     } else {
       if (found !== undefined) renameSync(path, join(layout.staging, `${releaseName(digest)}-${uniqueName()}`))
-      await writeRecord(layout, record) // 2
+      await placeRecord(layout, record) // 2
       renameSync(folder, path) // 3
     }
-    await syncFolder(layout.releases) // 4
+    const synced = syncNames(layout, digest) // 4
     if (staged.kind === 'tree') willHold(layout, digest, staged.find)
-    return { digest, artifactBytes, bytes, isMended, [complete]: true }
+    return { digest, artifactBytes, bytes, isMended, synced, [complete]: true }
   } catch (error) {
     const reason = await toDiskError(error, layout.root)
     await removeTree(folder)
     await rm(recordPath(layout, digest), { force: true })
     throw reason
   }
+}
+
+function syncNames(layout: VolumeLayout, digest: Digest): Promise<unknown> {
+  const synced = syncFolders(layout.complete, layout.releases).catch(async (error: unknown) => {
+    await rm(recordPath(layout, digest), { force: true })
+    throw error
+  })
+  synced.catch(() => undefined) // activate waits for it, where it comes to that
+  return synced
 }
 
 function contentOf(staged: Staged | StagedTree) {
@@ -118,7 +130,8 @@ export async function activate(
   }
   const link = join(layout.workspace, `.current-${uniqueName()}`)
   try {
-    await writeFileAtomic(join(layout.workspace, workspaceNames.activation), formatActivation(activation)) // 5
+    const path = join(layout.workspace, workspaceNames.activation)
+    await replaceFile(path, formatActivation(activation), { after: release.synced }) // 5
     symlinkSync(currentLinkTarget(digest), link) // 6
     renameSync(link, join(layout.workspace, workspaceNames.current)) // 7
     await syncFolder(layout.workspace) // 8

@@ -1,5 +1,5 @@
 // A tree, from the first source that gives it: the delta from the release that serves, the parts of the full pack that are
-// lacking, or the whole pack. A source that lies or breaks costs its bytes and no more: the next one is asked.
+// lacking, or the whole pack; by its index, or where there is none as the archive that it is. A source that lies or breaks costs its bytes and no more: the next one is asked.
 import { TreeError } from '@aether/artifact/tree-error'
 import { maxObjectBytes, parseObject } from '@aether/artifact/tree-object'
 import { ReasonError, refusal } from '@aether/contract/reasons'
@@ -7,8 +7,10 @@ import { readCurrent } from './activate.ts'
 import { bringDelta } from './delta-source.ts'
 import { toDiskError } from './disk-error.ts'
 import type { ArtifactStream } from './fetch.ts'
+import { bringFrames } from './frame-source.ts'
 import { bringFull } from './full-source.ts'
 import { heldTree } from './held-trees.ts'
+import { readIndex } from './index-source.ts'
 import { bringRanges } from './range-source.ts'
 import { bootOf, readRecord } from './record.ts'
 import type { TreeSource } from './refreshed.ts'
@@ -17,10 +19,10 @@ import { TreeRefused, toTreeReason } from './tree-fault.ts'
 import type { StagedTree } from './tree-staged.ts'
 
 /** The release that serves, where it is a tree whose files are trusted and whose objects are held. */
-async function findBase({ layout, signed }: TreeContext): Promise<Base | undefined> {
+async function findBase({ layout, presumed }: TreeContext): Promise<Base | undefined> {
   const digest = await readCurrent(layout)
   // What is damaged is no base for what is to mend it.
-  if (digest === signed.target.digest) return undefined
+  if (digest === presumed.target.digest) return undefined
   const record = digest === null ? undefined : await readRecord(layout, digest)
   if (digest === null || !record?.tree || record.mended || record.boot !== (await bootOf(layout))) return undefined
   const tree = await heldTree(layout, digest)
@@ -40,7 +42,9 @@ export async function tryDelta(context: TreeContext): Promise<StagedTree | undef
 export async function bringTree(stream: ArtifactStream, context: TreeContext): Promise<StagedTree> {
   await readRoot(stream)
   const base = await findBase(context)
-  const staged = base && (await attempt('ranges', () => bringRanges(base, context), context))
+  const byIndex = async () =>
+    base === undefined ? bringFrames(await readIndex(context), context) : bringRanges(base, context)
+  const staged = await attempt('ranges', byIndex, context)
   if (staged !== undefined) return staged
   try {
     return await bringFull(context)

@@ -11,7 +11,7 @@ import { readRecord } from './record.ts'
 import type { RefreshOptions } from './refresh.ts'
 import type { Brought } from './refreshed.ts'
 import type { RefusedSource } from './tree-context.ts'
-import type { SignedTarget } from './verify.ts'
+import type { PresumedTarget } from './verify.ts'
 
 export interface Bringing extends Brought {
   readonly release: Release
@@ -31,19 +31,21 @@ export function onDisk(release: Release): Bringing {
 
 /** Throws a ReasonError; then staging is clean. `before` is the target served until now. */
 export async function bringRelease(
-  signed: SignedTarget,
+  presumed: PresumedTarget,
   { layout, sources, limits, inUse, authorize }: RefreshOptions,
   signal: AbortSignal,
   before: Target | undefined,
 ): Promise<Bringing> {
   const room = await openRoom(layout, limits, (await inUse?.()) ?? [])
-  const downloads = openDownloads({ ...limits, sources, authorize }, signal)
+  const downloads = openDownloads({ ...limits, sources, authorize }, signal, presumed.confirm)
   const refused: RefusedSource[] = []
   let beganAt: number | undefined
-  const context = { signed, layout, limits, room, downloads, opened: [], refused }
+  let isWell = false
+  const context = { presumed, layout, limits, room, downloads, opened: [], refused }
   try {
     const staged = (await tryDelta()) ?? (await bringWhole())
     const release = await installRelease(staged, layout)
+    isWell = refused.length === 0
     const refusedSources = refused.map(({ source }) => source)
     const warnings = refused.map(({ source, error }) => `the source ${source} was given up: ${error.message}`)
     const extractMs = beganAt === undefined ? 0 : performance.now() - beganAt
@@ -52,7 +54,7 @@ export async function bringRelease(
     const { source, wireBytes: bytes, reusedFiles, reusedBytes } = staged
     return { ...common, source, bytes, reusedFiles, reusedBytes }
   } finally {
-    downloads.close()
+    downloads.close(isWell)
   }
 
   async function tryDelta() {
@@ -62,10 +64,10 @@ export async function bringRelease(
     return trees.tryDelta(context)
   }
   async function bringWhole() {
-    const stream = await fetchArtifact(signed, downloads, before)
+    const stream = await fetchArtifact(presumed, downloads, before)
     beganAt = performance.now()
     if (!isTree(await stream.first(treeMagicBytes)))
-      return extractArtifact(stream, signed.target.digest, layout, limits, room)
+      return extractArtifact(stream, presumed.target.digest, layout, limits, room)
     const trees = await import('./bring-tree.ts')
     return trees.bringTree(stream, context)
   }

@@ -1,5 +1,5 @@
-// The connections of one refresh. The address that was checked is the one connected to: a name is resolved once for
-// each connection, within it.
+// The connections of refreshes. The address that was checked is the one connected to: a name is resolved once for
+// each connection, within it. One is kept for some seconds, since who saves a file saves another.
 import { lookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import type { Dispatcher } from 'undici'
@@ -8,35 +8,79 @@ import { admit, refuseAddress, type SourcePolicy, type Standing } from './origin
 export interface Connections {
   /** One request, followed nowhere. Throws ReasonError `download` where the policy refuses the URL or its address. */
   send(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Dispatcher.ResponseData>
-  /** Ends them all, and what is under way. */
-  close(): void
+  /** Ends what is under way. Connections are kept where all went well. */
+  close(isWell: boolean): void
 }
 
 const connectMs = 10_000
+/** Less than the 5 s after which Node's own servers let go, whatever a server says of itself. */
+const keepMs = 4000
+
+const dispatchersOf = new WeakMap<SourcePolicy, Map<Standing, Dispatcher>>()
+/** By origin, performance.now() of the last answer. */
+const lastAnswers = new Map<string, number>()
+const mostOrigins = 16
 
 export function openConnections(policy: SourcePolicy, idleMs: number): Connections {
-  const open = new Map<Standing, Dispatcher>()
+  const closed = new AbortController()
 
   return {
     async send(url, headers, signal) {
       const standing = admit(url, policy)
       // Loaded with the first refresh: an idle agent does not pay for it.
-      const { Agent, EnvHttpProxyAgent, request } = await import('undici')
-      const checks = standing === 'unlisted' ? { lookup: checkedLookup(policy) } : {}
-      const options = { connect: { timeout: connectMs, ...checks } }
-      // The token for control is shown to no proxy. Who else is asked by one is resolved by it.
-      const proxies = standing === 'control' ? undefined : policy.proxies
-      const dispatcher =
-        open.get(standing) ??
-        (proxies === undefined ? new Agent(options) : new EnvHttpProxyAgent({ ...options, ...proxies }))
-      open.set(standing, dispatcher)
-      return request(url, { headers, headersTimeout: idleMs, bodyTimeout: idleMs, signal, dispatcher })
+      const { request } = await import('undici')
+      const dispatcher = await dispatcherFor(standing, policy)
+      const bound = AbortSignal.any([signal, closed.signal])
+      const ask = async () => {
+        const asking = { headers, headersTimeout: idleMs, bodyTimeout: idleMs, signal: bound, dispatcher }
+        const answer = await request(url, asking)
+        noteAnswer(new URL(url).origin)
+        return answer
+      }
+      const mayBeKept =
+        performance.now() - (lastAnswers.get(new URL(url).origin) ?? Number.NEGATIVE_INFINITY) < 2 * keepMs
+      if (!mayBeKept) return ask()
+      return ask().catch((error: unknown) => {
+        // The server let go of a connection in the moment when it was used again.
+        if (bound.aborted || !isLost(error)) throw error
+        return ask()
+      })
     },
-    close() {
-      for (const dispatcher of open.values()) void dispatcher.destroy().catch(() => undefined)
-      open.clear()
+    close(isWell) {
+      closed.abort()
+      if (isWell) return
+      for (const dispatcher of dispatchersOf.get(policy)?.values() ?? [])
+        void dispatcher.destroy().catch(() => undefined)
+      dispatchersOf.delete(policy)
+      lastAnswers.clear()
     },
   }
+}
+
+async function dispatcherFor(standing: Standing, policy: SourcePolicy): Promise<Dispatcher> {
+  const known = dispatchersOf.get(policy) ?? new Map<Standing, Dispatcher>()
+  dispatchersOf.set(policy, known)
+  const found = known.get(standing)
+  if (found !== undefined) return found
+  const checks = standing === 'unlisted' ? { lookup: checkedLookup(policy) } : {}
+  const keeping = { keepAliveTimeout: keepMs, keepAliveMaxTimeout: keepMs }
+  const options = { connect: { timeout: connectMs, ...checks }, ...keeping }
+  // The token for control is shown to no proxy. Who else is asked by one is resolved by it.
+  const proxies = standing === 'control' ? undefined : policy.proxies
+  const { Agent, EnvHttpProxyAgent } = await import('undici')
+  const made = proxies === undefined ? new Agent(options) : new EnvHttpProxyAgent({ ...options, ...proxies })
+  known.set(standing, made)
+  return made
+}
+
+function noteAnswer(origin: string): void {
+  if (lastAnswers.size >= mostOrigins) lastAnswers.clear()
+  lastAnswers.set(origin, performance.now())
+}
+
+/** undici's word for a socket that ended before an answer began. */
+function isLost(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'UND_ERR_SOCKET' || error.code === 'ECONNRESET')
 }
 
 /** One refused address refuses the name: whoever mixes them is not to choose by chance. */

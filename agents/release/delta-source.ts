@@ -18,8 +18,8 @@ const windowLogMax = 23
 
 /** Throws what the server or the disk says, TreeError, ReasonError; then staging is as it was. */
 export async function bringDelta(base: Base, context: TreeContext): Promise<StagedTree> {
-  const { signed, limits } = context
-  const to = hexOf(signed.target.digest)
+  const { presumed, limits } = context
+  const to = hexOf(presumed.target.digest)
   const { root: from, objects: old } = base.tree
   const download = await openBeside(context, deltaSuffix(from))
   const objects = new Map<string, Buffer>()

@@ -1,4 +1,5 @@
 // What one refresh downloads: each file with the same checks, limits and credentials, over connections that they share.
+import { setImmediate as turn } from 'node:timers/promises'
 import { type Answer, askArtifact, type Part } from './ask.ts'
 import { openConnections } from './connect.ts'
 import { downloadError, tooLarge } from './download-fault.ts'
@@ -11,7 +12,8 @@ export interface Downloads {
   open(url: string, part?: Part): Promise<Download>
   /** Whether the time for all of them is over, or the refresh is. */
   readonly signal: AbortSignal
-  close(): void
+  /** Ends what is under way; connections are kept for the next refresh where this one went well. */
+  close(isWell: boolean): void
 }
 
 export interface Download {
@@ -28,10 +30,12 @@ export interface Download {
   cancel(): void
 }
 
-export function openDownloads(options: FetchOptions, signal: AbortSignal): Downloads {
+/** `meanwhile` is done once, while the first answer is on its way; what it throws is not told here. */
+export function openDownloads(options: FetchOptions, signal: AbortSignal, meanwhile: () => unknown): Downloads {
   const bound = AbortSignal.any([signal, AbortSignal.timeout(options.totalMs)])
   const connections = openConnections(options.sources, options.idleMs)
   const asking = { ...options, connections }
+  let isFirst = true
 
   async function* read(answer: Answer, start: string, count: (bytes: number) => number): AsyncGenerator<Uint8Array> {
     try {
@@ -46,10 +50,25 @@ export function openDownloads(options: FetchOptions, signal: AbortSignal): Downl
     }
   }
 
+  /** A turn to connect and another to send the request, where that takes no longer: then it costs the answer nothing. */
+  async function workMeanwhile(asked: Promise<unknown>): Promise<void> {
+    isFirst = false
+    asked.catch(() => undefined) // it is awaited, and thrown, a little later
+    await turn()
+    await turn()
+    try {
+      meanwhile()
+    } catch {
+      // Whoever needs it asks again.
+    }
+  }
+
   return {
     signal: bound,
     async open(start, part) {
-      const answer = await askArtifact(start, asking, bound, part)
+      const asked = askArtifact(start, asking, bound, part)
+      if (isFirst) await workMeanwhile(asked)
+      const answer = await asked
       const { headers, body, url, statusCode } = answer
       const cancel = () => void body.on('error', () => {}).destroy()
       if (Number(headers['content-length'] ?? 0) > options.maxArtifactBytes) {

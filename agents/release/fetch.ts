@@ -9,7 +9,7 @@ import type { Authorize } from '@aether/runtime/control-token'
 import type { Downloads } from './download.ts'
 import type { SourcePolicy } from './origins.ts'
 import type { RateLimits } from './rate.ts'
-import type { SignedTarget } from './verify.ts'
+import type { PresumedTarget, SignedTarget } from './verify.ts'
 
 export interface FetchLimits extends RateLimits {
   readonly maxArtifactBytes: number
@@ -44,11 +44,12 @@ export interface ArtifactStream {
 
 /** Asks for the artifact. Throws ReasonError `download`; drain also `checksum`. */
 export async function fetchArtifact(
-  signed: SignedTarget,
+  presumed: PresumedTarget,
   downloads: Downloads,
   before?: Target,
 ): Promise<ArtifactStream> {
-  const download = await downloads.open(signed.target.artifactUrl)
+  const download = await downloads.open(presumed.target.artifactUrl)
+  const signed = presumed.confirm()
   const chunks = download.read()
   let begun: Uint8Array = Buffer.alloc(0)
 

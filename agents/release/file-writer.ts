@@ -1,4 +1,4 @@
-// Writes the files of a part of a tar and hashes them: in this thread, or in another one (write-thread.ts).
+// Writes the files of a part of a tar and hashes them.
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { digestOfTagged, fileTag } from '@aether/artifact/tree-digest'
 

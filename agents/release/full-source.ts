@@ -1,4 +1,4 @@
-// A tree from its full pack: an archive, unpacked with all the care that archives get. It has no digest of its own: each file
+// A tree from its full pack alone, where no index says what is in it: an archive, unpacked with all the care that archives get. It has no digest of its own: each file
 // is hashed on its way to disk, and the tree that this makes is the wanted one, or nothing of it counts.
 
 import { mkdir } from 'node:fs/promises'
@@ -15,19 +15,15 @@ import { openBeside, type TreeContext, wireBytes } from './tree-context.ts'
 import { provenTree, type StagedTree } from './tree-staged.ts'
 import { createTreeUnpacker } from './tree-unpacker.ts'
 
-const threadBytes = 2 * 1024 * 1024
-
 /** Throws what the server or the disk says, TreeError, ReasonError; then staging is as it was. `opened` may be the pack already. */
 export async function bringFull(context: TreeContext, opened?: Download): Promise<StagedTree> {
-  const { signed, layout, limits, room } = context
-  const { digest } = signed.target
+  const { presumed, layout, limits, room } = context
+  const { digest } = presumed.target
   const download = opened ?? (await openBeside(context, fullSuffix))
+  const signed = presumed.confirm()
   const folder = join(layout.staging, `${releaseName(digest)}-${uniqueName()}`)
   const builder = createTreeBuilder()
-  // A thread takes 30 ms to start, in which a small tree is unpacked.
-  const isLarge = !(Number(download.headers['content-length'] ?? 0) < threadBytes)
-  const hand = isLarge ? (await import('./second-hand.ts')).startSecondHand(folder) : undefined
-  const unpacker = createTreeUnpacker(folder, limits, room, builder, hand)
+  const unpacker = createTreeUnpacker(folder, limits, room, builder)
   try {
     await mkdir(folder, { recursive: true, mode: 0o775 })
     for await (const chunk of download.read()) await unpacker.write(chunk)
@@ -35,8 +31,6 @@ export async function bringFull(context: TreeContext, opened?: Download): Promis
     const { root, objects, totals } = builder.build()
     if (root !== hexOf(digest))
       throw new TreeError('mismatch', `the full pack makes the tree ${root}, and not ${hexOf(digest)}`)
-    // It has nothing left to do, and nobody waits for its end.
-    void hand?.end()
     return provenTree(signed, {
       folder,
       totals,
@@ -50,8 +44,6 @@ export async function bringFull(context: TreeContext, opened?: Download): Promis
   } catch (error) {
     download.cancel()
     unpacker.abandon()
-    // It may still write.
-    await hand?.end()
     await removeTree(folder)
     throw error
   }

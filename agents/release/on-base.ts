@@ -26,7 +26,8 @@ export async function buildOnBase(
   find: FindObject,
   bring: (assemble: () => Assembly) => Promise<void>,
 ): Promise<StagedTree> {
-  const { signed, layout, limits, room, downloads } = context
+  const { presumed, layout, limits, room, downloads } = context
+  const signed = presumed.confirm()
   const { tree } = base
   const findAny: FindObject = (digest) => find(digest) ?? tree.objects.get(digest)
   const folder = await takeClone(layout, tree, downloads.signal)

@@ -1,39 +1,38 @@
 // A tree from parts of its full pack: those that hold what the release that serves has not. The index says where they are; it
 // is believed no further than the digests of what is found there.
 
-import { parseIndex } from '@aether/artifact/index-pack'
 import { createInflater } from '@aether/artifact/inflate'
 import { type PackRange, planRanges } from '@aether/artifact/range-plan'
 import { createRangeReader } from '@aether/artifact/range-read'
-import { fullSuffix, indexSuffix } from '@aether/artifact/store-names'
+import { fullSuffix } from '@aether/artifact/store-names'
 import { TreeError } from '@aether/artifact/tree-error'
 import { diffTrees, type WalkLimits } from '@aether/artifact/tree-walk'
 import { hexOf } from '@aether/contract/digest'
 import type { Assembly } from './assembly.ts'
 import type { Download } from './download.ts'
+import { bringFrames } from './frame-source.ts'
 import { bringFull } from './full-source.ts'
+import { readIndex } from './index-source.ts'
 import { buildOnBase } from './on-base.ts'
 import { type Base, openBeside, type TreeContext } from './tree-context.ts'
 import { entriesOf } from './tree-plan.ts'
 import type { StagedTree } from './tree-staged.ts'
 
 const limitsOfRanges = { maxRanges: 16, maxGapBytes: 256 * 1024 }
-const maxIndexBytes = 256 * 1024 * 1024
 /** Parts of more than that of the pack are not worth their requests: the whole of it is one. */
 const mostOfPack = 0.8
 
-/** `undefined` where the whole pack is cheaper. Throws what the server or the disk says, TreeError, ReasonError; then staging is as it was. */
-export async function bringRanges(base: Base, context: TreeContext): Promise<StagedTree | undefined> {
-  const { signed, limits } = context
-  const root = hexOf(signed.target.digest)
+/** All of the pack where that is cheaper. Throws what the server or the disk says, TreeError, ReasonError; then staging is as it was. */
+export async function bringRanges(base: Base, context: TreeContext): Promise<StagedTree> {
+  const { presumed, limits } = context
+  const root = hexOf(presumed.target.digest)
   const { maxEntries, maxDepth, maxPathBytes, maxUnpackedBytes: maxBytes } = limits
-  const file = await readAll(await openBeside(context, indexSuffix))
-  const index = await parseIndex(file, root, { maxEntries, maxIndexBytes })
+  const index = await readIndex(context)
   const find = (digest: string) => index.objects.get(digest)
   const walk = { maxEntries, maxDepth, maxPathBytes, maxBytes }
   const lacking = lackingFiles(base, { root, store: find }, walk)
   const { ranges, bytes, packBytes } = planRanges(root, index, lacking, walk, limitsOfRanges)
-  if (bytes > packBytes * mostOfPack) return undefined
+  if (bytes > packBytes * mostOfPack) return bringFrames(index, context)
   const [first, ...others] = ranges
   const opened = first && (await openRange(first, context))
   // Who gives the whole where a part was asked for has given it.
@@ -88,18 +87,4 @@ async function readRange(
     inflater.abandon()
     download.cancel()
   }
-}
-
-async function readAll(download: Download): Promise<Buffer> {
-  const parts: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of download.read()) {
-    bytes += chunk.length
-    if (bytes > maxIndexBytes) {
-      download.cancel()
-      throw new TreeError('limit', `the index has more than ${maxIndexBytes} bytes`)
-    }
-    parts.push(chunk)
-  }
-  return Buffer.concat(parts)
 }

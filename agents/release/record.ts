@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { type Digest, parseDigest } from '@aether/contract/digest'
 import { isObject, parseFields } from '@aether/contract/json'
 import { digestOfReleaseName, releaseName, type VolumeLayout } from '@aether/contract/layout'
-import { writeFileAtomic } from '@aether/runtime/atomic-file'
+import { replaceFile, writeFileAtomic } from '@aether/runtime/atomic-file'
 import { uniqueName } from '@aether/runtime/unique-name'
 import type { Ancestor } from './shares.ts'
 
@@ -81,14 +81,19 @@ function parseAncestor(found: unknown): Ancestor {
   return { digest: parseDigest(digest, 'tree: ancestors'), bytes, freshBytes }
 }
 
-export function writeRecord(layout: VolumeLayout, record: CompletionRecord): Promise<void> {
-  return writeFileAtomic(recordPath(layout, record.digest), `${JSON.stringify(record)}\n`)
+/** Its name is the caller's to sync, with the folder `complete`. */
+export function placeRecord(layout: VolumeLayout, record: CompletionRecord): Promise<void> {
+  return replaceFile(recordPath(layout, record.digest), textOf(record))
+}
+
+function textOf(record: CompletionRecord): string {
+  return `${JSON.stringify(record)}\n`
 }
 
 /** Writes a record anew; its time stays that of the completion, by which old releases are pruned. */
 export async function amendRecord(layout: VolumeLayout, record: CompletionRecord): Promise<void> {
   const { atime, mtime } = await stat(recordPath(layout, record.digest))
-  await writeRecord(layout, record)
+  await writeFileAtomic(recordPath(layout, record.digest), textOf(record))
   await utimes(recordPath(layout, record.digest), atime, mtime)
 }
 

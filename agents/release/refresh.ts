@@ -10,7 +10,7 @@ import type { FetchLimits } from './fetch.ts'
 import type { SourcePolicy } from './origins.ts'
 import type { Refreshed } from './refreshed.ts'
 import type { UnpackLimits } from './unpack.ts'
-import { type SignaturePolicy, verifyTarget } from './verify.ts'
+import { presumeTarget, type SignaturePolicy } from './verify.ts'
 
 export type RefreshLimits = FetchLimits & UnpackLimits & RoomLimits
 
@@ -35,15 +35,16 @@ export async function refresh(
 ): Promise<Refreshed> {
   const { layout, policy } = options
   const lap = createLaps()
-  const signed = await verifyTarget(target, policy, before)
+  const presumed = await presumeTarget(target, policy, before)
   const verifyMs = lap()
   const found = await findRelease(layout, target.digest, signal)
   const {
     release,
     warnings: more,
     ...brought
-  } = found === undefined ? await bringRelease(signed, options, signal, before) : onDisk(found)
+  } = found === undefined ? await bringRelease(presumed, options, signal, before) : onDisk(found)
   const fetchMs = lap()
+  const signed = presumed.confirm()
   signal.throwIfAborted()
   const activation = await activate(release, layout, target.commit ?? null, () => new Date())
   const activateMs = lap()

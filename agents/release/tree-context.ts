@@ -8,10 +8,10 @@ import type { Share } from './shares.ts'
 import type { HeldTree } from './tree-memory.ts'
 import type { TreeTotals } from './tree-plan.ts'
 import type { UnpackLimits } from './unpack.ts'
-import type { SignedTarget } from './verify.ts'
+import type { PresumedTarget } from './verify.ts'
 
 export interface TreeContext {
-  readonly signed: SignedTarget
+  readonly presumed: PresumedTarget
   readonly layout: VolumeLayout
   readonly limits: UnpackLimits
   readonly room: Room
@@ -42,11 +42,11 @@ export function urlBeside(artifactUrl: string, suffix: string): string {
 }
 
 export async function openBeside(
-  { signed, downloads, opened }: TreeContext,
+  { presumed, downloads, opened }: TreeContext,
   suffix: string,
   part?: Parameters<Downloads['open']>[1],
 ): Promise<Download> {
-  const download = await downloads.open(urlBeside(signed.target.artifactUrl, suffix), part)
+  const download = await downloads.open(urlBeside(presumed.target.artifactUrl, suffix), part)
   opened.push(download)
   return download
 }

@@ -126,7 +126,7 @@ function admit(steps: Iterable<TreeStep>, policy: TreePolicy): void {
 }
 
 /** As an archive's names: UTF-8, since two readers of other bytes would see two names. */
-function textPath(path: string): string {
+export function textPath(path: string): string {
   const text = textOf(path)
   if (text === undefined)
     throw refusal(

@@ -1,5 +1,4 @@
-// The tar of a full pack in, files on disk and their digests out. Read and admitted as every archive is (unpack.ts); but where there
-// is a second thread, it writes and hashes the files of every other part.
+// The tar of a full pack in, files on disk and their digests out. Read and admitted as every archive is (unpack.ts).
 import { closeSync, mkdirSync, openSync, symlinkSync, writeSync } from 'node:fs'
 import { createInflater } from '@aether/artifact/inflate'
 import { createTarReader, type TarEntry } from '@aether/artifact/tar-reader'
@@ -8,7 +7,6 @@ import { createTreePolicy } from '@aether/artifact/tree-policy'
 import { refusal } from '@aether/contract/reasons'
 import type { Room } from './budget.ts'
 import { type FileTask, writeFiles } from './file-writer.ts'
-import type { SecondHand } from './second-hand.ts'
 import type { TreeBuilder } from './tree-builder.ts'
 import type { UnpackLimits } from './unpack.ts'
 
@@ -31,7 +29,6 @@ export function createTreeUnpacker(
   limits: UnpackLimits,
   room: Room,
   builder: TreeBuilder,
-  hand: SecondHand | undefined,
 ): TreeUnpacker {
   const policy = createTreePolicy(limits)
   const made = new Set([''])
@@ -119,19 +116,15 @@ export function createTreeUnpacker(
     tasks = []
     named = []
     if (mine.length === 0) return
-    const done = (digests: readonly string[]) => {
-      for (const [at, { path, executable, size }] of files.entries())
-        builder.file(path, executable, size, digests[at] ?? '')
-    }
-    if (hand?.isFree() === true) hand.take(new Uint8Array(part), mine, done)
-    else done(writeFiles(folder, part, mine))
+    const digests = writeFiles(folder, part, mine)
+    for (const [at, { path, executable, size }] of files.entries())
+      builder.file(path, executable, size, digests[at] ?? '')
   }
 
   return {
     write: inflater.write,
     async end() {
       await inflater.end()
-      await hand?.finish()
       reader.finish()
       policy.finish()
     },

@@ -1,13 +1,21 @@
-// Stage 1. The signature covers the digest, so it is verified before a byte is asked for.
+// Stage 1. The signature covers the digest, so it is verified before a byte is asked for: by node:crypto, at once. What
+// noble says is asked while the first request is under way, and before anything is staged (docs/adr/0022).
 import { annotations } from '@aether/contract/annotations'
 import { refusal, toReasonError } from '@aether/contract/reasons'
 import type { Target } from '@aether/contract/target'
 import type { Keyring } from '@aether/verifier/keyring'
-import { parseSignature, verifySignature } from '@aether/verifier/verify'
+import { type Presumed, parseSignature, presumeSignature } from '@aether/verifier/verify'
 
 const verified = Symbol('signed target')
 
-/** A target whose signature holds, or that the policy takes unsigned. Only verifyTarget makes one. */
+/** A target whose signature holds by the first of two words: it may be asked for, and nothing more. Only presumeTarget makes one. */
+export interface PresumedTarget {
+  readonly target: Target
+  /** The second word, the same at each call. Throws ReasonError `signature` where the two differ. */
+  confirm(): SignedTarget
+}
+
+/** A target whose signature holds, or that the policy takes unsigned. Only `confirm` makes one. */
 export interface SignedTarget {
   readonly target: Target
   /** Id of the key; undefined where the policy took it unsigned. */
@@ -23,7 +31,7 @@ export interface SignaturePolicy {
 }
 
 /** `before` is the target that was served until now: it tells a forgotten signature from a forged one. */
-export async function verifyTarget(target: Target, policy: SignaturePolicy, before?: Target): Promise<SignedTarget> {
+export async function presumeTarget(target: Target, policy: SignaturePolicy, before?: Target): Promise<PresumedTarget> {
   if (target.signature === undefined) {
     if (!policy.requireSignature) return unsigned(target)
     throw refusal(
@@ -43,17 +51,24 @@ export async function verifyTarget(target: Target, policy: SignaturePolicy, befo
   const { keys, faults } = await policy.keyring.load()
   const warnings = faults.map((fault) => fault.message)
   const signature = parseSignature(target.signature, annotations.signature)
+  let presumed: Presumed
   try {
-    const key = verifySignature(target.digest, signature, keys)
-    return { target, keyId: key.id, warnings, [verified]: true }
+    presumed = presumeSignature(target.digest, signature, keys)
   } catch (error) {
     throw forgotten(target, before) ?? toReasonError(error)
   }
+  let signed: SignedTarget | undefined
+  const confirm = () => {
+    signed ??= { target, keyId: presumed.confirm().id, warnings, [verified]: true }
+    return signed
+  }
+  return { target, confirm }
 }
 
-function unsigned(target: Target): SignedTarget {
+function unsigned(target: Target): PresumedTarget {
   const warning = 'the target is taken without a verified signature, because AETHER_REQUIRE_SIGNATURE=false'
-  return { target, keyId: undefined, warnings: [warning], [verified]: true }
+  const signed = { target, keyId: undefined, warnings: [warning], [verified]: true } as const
+  return { target, confirm: () => signed }
 }
 
 function forgotten(target: Target, before: Target | undefined) {

@@ -9,6 +9,22 @@ const synced = promisify(fsync)
 
 /** Temporary file beside it, fsync, rename, fsync of the folder. Rejects with the system's error; leaves nothing behind. */
 export async function writeFileAtomic(path: string, text: string, mode = 0o644): Promise<void> {
+  await replaceFile(path, text, { mode })
+  await syncFolder(dirname(path))
+}
+
+export interface ReplaceOptions {
+  readonly mode?: number
+  /** What has to be done before the rename; the writing and its fsync go on beside it. */
+  readonly after?: Promise<unknown>
+}
+
+/** The same without the last step, which is the caller's: its name may be synced with others. */
+export async function replaceFile(
+  path: string,
+  text: string,
+  { mode = 0o644, after }: ReplaceOptions = {},
+): Promise<void> {
   const temporary = `${path}.${uniqueName()}.tmp`
   try {
     const file = openSync(temporary, 'wx', mode)
@@ -19,12 +35,17 @@ export async function writeFileAtomic(path: string, text: string, mode = 0o644):
     } finally {
       closeSync(file)
     }
+    await after
     renameSync(temporary, path)
   } catch (error) {
     rmSync(temporary, { force: true })
     throw error
   }
-  await syncFolder(dirname(path))
+}
+
+/** Makes the names in folders durable, all at once. */
+export async function syncFolders(...paths: readonly string[]): Promise<void> {
+  await Promise.all(paths.map(syncFolder))
 }
 
 /** Makes the names in a folder durable. */

@@ -2,11 +2,8 @@
 import { verify as verifyByNode } from 'node:crypto'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import { refusal } from '@aether/contract/reasons'
-import { hashes, verify as verifyByNoble } from '@noble/ed25519'
-import { sha512 } from '@noble/hashes/sha2.js'
 import type { PublicKey } from './keys.ts'
-
-hashes.sha512 = sha512
+import { holdsByNoble } from './noble.ts'
 
 /** Parses `<hex or base64 of 64 bytes>`. Throws ReasonError `signature`. */
 export function parseSignature(text: string, field: string): Uint8Array {
@@ -32,21 +29,45 @@ export function parseSignature(text: string, field: string): Uint8Array {
 
 /** Whether the signature over the message holds under the key: strict rules (no ZIP215), noble and node:crypto agreeing. */
 export function isSignatureValid(message: Uint8Array, signature: Uint8Array, key: PublicKey): boolean {
-  try {
-    if (!verifyByNode(null, message, key.keyObject, signature)) return false
-    return verifyByNoble(signature, message, key.raw, { zip215: false })
-  } catch {
-    return false
+  return holdsByNode(message, signature, key) && holdsByNoble(message, signature, key)
+}
+
+/** What node:crypto said yes to, and nobody else yet. */
+export interface Presumed {
+  /** Answers the key under which both say yes; throws ReasonError `signature` where there is none. */
+  confirm(): PublicKey
+}
+
+/** The first half of a verification, a fifth of a millisecond. Throws ReasonError `signature` where it says no. */
+export function presumeSignature(digest: Digest, signature: Uint8Array, keys: readonly PublicKey[]): Presumed {
+  const message = Buffer.from(hexOf(digest), 'ascii')
+  const likely = keys.filter((one) => holdsByNode(message, signature, one))
+  if (likely.length === 0) throw invalid(digest, keys)
+  return {
+    confirm() {
+      const key = likely.find((one) => holdsByNoble(message, signature, one))
+      if (key === undefined) throw invalid(digest, keys)
+      return key
+    },
   }
 }
 
 /** Answers the key under which the signature holds; throws ReasonError `signature` where there is none. */
 export function verifySignature(digest: Digest, signature: Uint8Array, keys: readonly PublicKey[]): PublicKey {
-  const message = Buffer.from(hexOf(digest), 'ascii')
-  const key = keys.find((one) => isSignatureValid(message, signature, one))
-  if (key !== undefined) return key
+  return presumeSignature(digest, signature, keys).confirm()
+}
+
+function holdsByNode(message: Uint8Array, signature: Uint8Array, { keyObject }: PublicKey): boolean {
+  try {
+    return verifyByNode(null, message, keyObject, signature)
+  } catch {
+    return false
+  }
+}
+
+function invalid(digest: Digest, keys: readonly PublicKey[]) {
   const ids = keys.map((one) => one.id).join(', ')
-  throw refusal(
+  return refusal(
     'signature',
     'invalid',
     `the signature does not hold for ${digest} under any key in force (${ids}): sign this digest with a key the pod trusts`,

@@ -15,7 +15,9 @@ import type { Place } from '../release/settings.ts'
 import { checkTree, measureTree } from '../release/tree.ts'
 import { startWarmFetcher, type WarmFetcher } from '../release/warm-fetcher.ts'
 import { makeWorkFolder } from '../release/work-folder.ts'
+import { createCLimit } from './c-limit.ts'
 import { createGit, type GitPeer } from './git.ts'
+import { createRsync, type RsyncPeer } from './rsync.ts'
 import { deltaRows, type Figures, tableOf } from './summary.ts'
 import { createVersions, type Version, type Versions } from './versions.ts'
 
@@ -39,14 +41,15 @@ interface Stage extends World {
   readonly versions: Versions
   readonly fetcher: WarmFetcher
   readonly git: GitPeer | undefined
+  readonly rsync: RsyncPeer | undefined
 }
 
 const shares = { 'one file': 0, '1 percent': 0.01, '10 percent': 0.1, '100 percent': 1 }
 
 export async function benchDelta({ say, isJson, release }: BenchOptions): Promise<void> {
   const cases = chooseCases(release.cases ?? ['b', 'c'], false)
-  // The app, three releases, the archive and busybox's copy, git's objects, packs.
-  const needed = 7 * Math.max(...cases.map((one) => one.megabytes)) + 500
+  // The app, three releases, the archive and busybox's copy, git's objects, rsync's two trees, packs.
+  const needed = 9 * Math.max(...cases.map((one) => one.megabytes)) + 500
   const { path: folder, description } = makeWorkFolder(release.folder, needed)
   const served = join(folder, 'served')
   await mkdir(served)
@@ -94,12 +97,15 @@ async function measureApp(letter: string, app: string, world: World): Promise<re
   await mkdir(home)
   const fetcher = await startWarmFetcher(world.place, home, world.tiny)
   const git = createGit(app, join(folder, 'git'), world.runFresh)
+  const rsync = createRsync(app, join(folder, 'rsync'), world.runFresh, say)
   try {
     const versions = createVersions(app, served, letter, keys)
-    const stage = { ...world, letter, app, archive, versions, fetcher, git }
+    const stage = { ...world, letter, app, archive, versions, fetcher, git, rsync }
     const found = [...(await measureArrival(stage, await versions.publishWhole()))]
     git?.commit()
     await git?.run()
+    // Both trees are there before the first edit.
+    for (const _ of ['one', 'other']) await rsync?.run()
     for (const [name, share] of Object.entries(shares)) {
       // A new worktree takes what it takes, however little changed.
       const isMeasured = name === 'one file'
@@ -108,14 +114,17 @@ async function measureApp(letter: string, app: string, world: World): Promise<re
     return found
   } finally {
     await fetcher.stop()
-    for (const gone of [home, app, join(folder, 'git'), archive.file]) await rm(gone, { recursive: true, force: true })
+    for (const gone of [home, app, join(folder, 'git'), join(folder, 'rsync'), archive.file])
+      await rm(gone, { recursive: true, force: true })
   }
 }
 
 /** The whole of it, into a fetcher that has refreshed before: as a tree and as an archive. */
 async function measureArrival(stage: Stage, whole: Version): Promise<readonly Figures[]> {
-  const { fetcher, archive, runs, say, letter } = stage
+  const { fetcher, archive, runs, say, letter, served, runFresh } = stage
   const all = createTally(`${letter} first arrival`)
+  const cLimit = await createCLimit(served, whole, stage.folder, runFresh, say)
+  const peers = cLimit === undefined ? stage.peers : [...stage.peers, cLimit]
   for (const target of [whole, archive]) {
     await fetcher.refresh(target)
     await fetcher.forget(target)
@@ -131,7 +140,7 @@ async function measureArrival(stage: Stage, whole: Version): Promise<readonly Fi
       all.add(name, { ...refreshed, rssMb: fetcher.peakMb() })
       await fetcher.forget(target)
     }
-    await runPeers(stage, all)
+    await runPeers({ ...stage, peers }, all)
     say(`${letter} first arrival, round ${round} of ${runs}, s: ${all.lastOf()}`)
   }
   await fetcher.refresh(whole)
@@ -141,7 +150,7 @@ async function measureArrival(stage: Stage, whole: Version): Promise<readonly Fi
 
 /** So many edits, fetched by a fetcher that has the version before, and its clone. */
 async function measureEdits(name: string, share: number, stage: Stage): Promise<readonly Figures[]> {
-  const { fetcher, versions, app, git, runs, say, letter } = stage
+  const { fetcher, versions, app, git, rsync, runs, say, letter } = stage
   const all = createTally(`${letter} ${name}`)
   for (let round = 0; round <= runs; round++) {
     await versions.edit(Math.max(1, Math.round(versions.files * share)))
@@ -161,6 +170,11 @@ async function measureEdits(name: string, share: number, stage: Stage): Promise<
       await rm(worktree.tree, { recursive: true })
       if (round > 0) all.add('git', { ...worktree, bytes: undefined })
     }
+    const copied = await rsync?.run()
+    if (copied !== undefined) {
+      checkTree('rsync', copied.tree, measureTree(app))
+      if (round > 0) all.add('rsync', { ...copied, bytes: undefined })
+    }
     if (round > 0) await runPeers(stage, all)
     if (round > 0) say(`${letter} ${name}, round ${round} of ${runs}, s: ${all.lastOf()}`)
   }
@@ -174,7 +188,7 @@ async function runPeers({ peers, archive, folder }: Stage, all: Tally): Promise<
     await mkdir(empty)
     const { tree, ...ran } = await peer.run(archive, empty)
     checkTree(peer.name, tree, archive.tree)
-    all.add(peer.name, { ...ran, bytes: archive.bytes })
+    all.add(peer.name, { ...ran, bytes: peer.name === 'c-limit' ? undefined : archive.bytes })
     await rm(empty, { recursive: true })
   }
 }
