@@ -73,13 +73,13 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Con
       'AETHER_MAX_UNPACKED_BYTES',
       4 * 1024 ** 3,
       { min: 1, max: 1024 ** 4 },
-      'Largest release, unpacked: of trees, which control looks into.',
+      'Largest release, unpacked.',
     ),
     maxEntries: read.integer(
       'AETHER_MAX_ENTRIES',
       200_000,
       { min: 1, max: 10_000_000 },
-      'Most files, folders and links in a release: of trees, which control looks into.',
+      'Most files, folders and links in a release.',
     ),
     requireSignature: read.boolean(
       'AETHER_REQUIRE_SIGNATURE',

@@ -16,7 +16,7 @@ export function toTreeProblem(error: unknown): unknown {
   if (error instanceof TreeError) return new ControlError(codes[error.code], error.message, { cause: error })
   if (error instanceof ReasonError && error.reason === 'extract')
     return new ControlError('bad_tree', error.message, { cause: error })
-  if (error instanceof Error && 'code' in error && String(error.code).startsWith('ZSTD_'))
-    return new ControlError('bad_tree', 'the pack is not compressed as zstd', { cause: error })
+  if (error instanceof Error && 'code' in error && /^(?:ZSTD_|Z_BUF)/.test(String(error.code)))
+    return new ControlError('bad_tree', 'the pack is not compressed as zstd, or not to its end', { cause: error })
   return error
 }

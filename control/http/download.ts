@@ -53,7 +53,7 @@ export function addDownloadRoutes(instance: Instance, artifacts: Artifacts, metr
       const file = await open(request, request.params.digest, 'itself')
       await file.close()
       if (describe(file, request, reply)) return reply.code(304).send()
-      return reply.header('content-length', file.bytes).send()
+      return reply.header('content-length', file.bytes).type(typeOf(file)).send()
     },
   )
 
@@ -121,7 +121,7 @@ async function sendFile(
     const range = rangeOf(request, file, reply, etag)
     const stream = await file.open(range)
     if (range !== null) reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${bytes}`)
-    reply.header('content-length', range === null ? bytes : range.end - range.start + 1)
+    reply.header('content-length', range === null ? bytes : range.end - range.start + 1).type(typeOf(file))
     return reply.send(Readable.from(counted(stream, metrics), { objectMode: false }))
   } catch (error) {
     await file.close()
@@ -129,12 +129,15 @@ async function sendFile(
   }
 }
 
+function typeOf({ isArchive }: ArtifactFile): string {
+  return isArchive ? archiveType : otherType
+}
+
 /** Sets what every answer about an artifact carries; answers whether the caller has it already. */
-function describe({ etag, isArchive }: ArtifactFile, { headers: asked }: FastifyRequest, reply: FastifyReply): boolean {
+function describe({ etag }: ArtifactFile, { headers: asked }: FastifyRequest, reply: FastifyReply): boolean {
   reply.header('etag', etag)
   reply.header('cache-control', 'private, max-age=31536000, immutable')
   reply.header('accept-ranges', 'bytes')
-  reply.type(isArchive ? archiveType : otherType)
   return isKnown(asked['if-none-match'], etag)
 }
 
