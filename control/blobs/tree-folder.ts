@@ -31,7 +31,7 @@ export function createFolderTrees(root: string, maxMadeBytes: number): TreeBlobs
 
   function writerOf(ref: PackRef, file: FileHandle): PackWriter {
     return {
-      append: (parts) => onDisk(async () => void (await writeAll(file, parts))),
+      append: (parts) => onDisk(() => writeAll(file, parts)),
       sync: () => onDisk(() => file.datasync()),
       close: (length) =>
         onDisk(async () => {
@@ -83,7 +83,7 @@ export function createFolderTrees(root: string, maxMadeBytes: number): TreeBlobs
           await mkdir(staging, { recursive: true, mode: 0o700 })
           for (const path of temporary) files.push(await open(path, 'wx', 0o600))
         })
-        await write(files.map((file) => (bytes) => onDisk(async () => void (await writeAll(file, [bytes])))))
+        await write(files.map((file) => (bytes) => onDisk(() => writeAll(file, [bytes]))))
         await onDisk(() =>
           made.keep(
             app,
