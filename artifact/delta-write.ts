@@ -23,9 +23,13 @@ export interface DeltaContent {
   readonly files: ReadonlyMap<string, number>
 }
 
-/** Up to here a delta is packed as small as may be: it takes no time. */
-const smallBytes = 2 * 1024 * 1024
-const [levelSmall, levelLarge] = [19, 6]
+/** zstd's level for so many bytes. */
+export type LevelOf = (bytes: number) => number
+
+/** For who packs once, and serves for long: as small as may be, up to where that takes time. */
+const forStore: LevelOf = (bytes) => (bytes <= 2 * 1024 * 1024 ? 19 : 6)
+/** For who is waited for: what takes a millisecond, and from there on as fast as a network takes it. */
+export const forWaiting: LevelOf = (bytes) => (bytes <= 32 * 1024 ? 12 : 3)
 const pieceBytes = 512 * 1024
 
 export function deltaContent(from: StoredTree, to: StoredTree): DeltaContent {
@@ -44,7 +48,8 @@ export async function writeDelta(
   put: (packed: Uint8Array) => Promise<void>,
 ): Promise<void> {
   await put(encodeDeltaHead({ from: from.digest, to: to.digest }))
-  await writeRecords(deltaContent(from, to), (digest, size) => piecesOf(contents.get(digest), digest, size), put)
+  const read: ReadFile = (digest, size) => piecesOf(contents.get(digest), digest, size)
+  await writeRecords(deltaContent(from, to), read, put, forStore)
 }
 
 /** The content of a file, in pieces that are the reader's. Throws where it has other bytes by now. */
@@ -55,6 +60,7 @@ export async function writeRecords(
   content: DeltaContent,
   read: ReadFile,
   put: (packed: Uint8Array) => Promise<void>,
+  levelOf: LevelOf,
 ): Promise<void> {
   const size = recordBytes(content)
   await pipeline(
@@ -62,7 +68,7 @@ export async function writeRecords(
     createZstdCompress({
       pledgedSrcSize: size,
       chunkSize: 128 * 1024,
-      params: { [constants.ZSTD_c_compressionLevel]: size <= smallBytes ? levelSmall : levelLarge },
+      params: { [constants.ZSTD_c_compressionLevel]: levelOf(size) },
     }),
     async (parts: AsyncIterable<Uint8Array>) => {
       for await (const part of parts) await put(part)

@@ -1,7 +1,7 @@
 // An object pack: folder objects and files, whichever and in whichever order. What an app sends to a store that lacks them; each
 // record proves itself by its digest, so what came whole counts though the rest did not come.
 import { parseRecordHead, recordHeadBytes } from './delta-pack.ts'
-import { type DeltaContent, type ReadFile, writeRecords } from './delta-write.ts'
+import { type DeltaContent, forWaiting, type ReadFile, writeRecords } from './delta-write.ts'
 import { createFileHash, digestOfObject } from './tree-digest.ts'
 import { TreeError } from './tree-error.ts'
 import { maxObjectBytes, parseObject } from './tree-object.ts'
@@ -15,7 +15,7 @@ export async function writeObjectPack(
   put: (packed: Uint8Array) => Promise<void>,
 ): Promise<void> {
   await put(magic)
-  await writeRecords(content, read, put)
+  await writeRecords(content, read, put, forWaiting)
 }
 
 export interface ObjectSink {

@@ -2,7 +2,7 @@
 // and the delta from any other tree of the app. Each is made once, however many ask.
 import { setImmediate as turn } from 'node:timers/promises'
 import { encodeDeltaHead } from '@aether/artifact/delta-pack'
-import { deltaContent, writeRecords } from '@aether/artifact/delta-write'
+import { deltaContent, forWaiting, writeRecords } from '@aether/artifact/delta-write'
 import { createFullPack } from '@aether/artifact/full-pack'
 import { encodeIndex, packIndex } from '@aether/artifact/index-pack'
 import { deltaSuffix, fullSuffix, indexSuffix } from '@aether/artifact/store-names'
@@ -79,7 +79,7 @@ export function createTreeFiles({ store, blobs, load, openBytes }: TreeFilesOpti
       await blobs.make(app, [to + deltaSuffix(from)], async ([put]) => {
         if (put === undefined) return
         await put(encodeDeltaHead({ from, to }))
-        await writeRecords(content, read.file, put)
+        await writeRecords(content, read.file, put, forWaiting)
       })
     } finally {
       await read.close()
