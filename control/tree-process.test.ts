@@ -42,7 +42,15 @@ async function createControl(t: Test) {
     const json: unknown = answer.headers.get('content-type')?.includes('json') ? JSON.parse(String(bytes)) : {}
     return { status: answer.status, bytes, json: isObject(json) ? json : {} }
   }
-  const ready = () => eventually('control to be ready', async () => (await ask('GET', '/readyz')).status === 200)
+  // Its database takes seconds of two cores to be made, which may be busy.
+  async function ready(): Promise<void> {
+    for (let tries = 1; ; tries++)
+      try {
+        return await eventually('control to be ready', async () => (await ask('GET', '/readyz')).status === 200)
+      } catch (error) {
+        if (tries === 6) throw error
+      }
+  }
   await ready()
   await ask('POST', '/apps', { name: 'shop' })
   return {

@@ -1,6 +1,6 @@
 // What pods ask for beside a tree's root (docs/artifact-format.md), made when it is first asked for: the full pack with its index,
 // and the delta from any other tree of the app. Each is made once, however many ask.
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { encodeDeltaHead } from '@aether/artifact/delta-pack'
 import { deltaContent, forWaiting, writeRecords } from '@aether/artifact/delta-write'
 import { createFullPack } from '@aether/artifact/full-pack'
@@ -37,6 +37,8 @@ const endless = {
   maxBytes: Number.MAX_SAFE_INTEGER,
 }
 const turnEntries = 500
+/** Less than fetchers wait for the head of an answer (AETHER_DOWNLOAD_IDLE_MS). */
+const longestWaitMs = 20_000
 /** A full pack takes about two cores for as long as it is made. */
 const [mostFull, mostDeltas, mostWaiting] = [1, 4, 64]
 
@@ -100,6 +102,14 @@ export function createTreeFiles({ store, blobs, load, openBytes }: TreeFilesOpti
     }
   }
 
+  /** It goes on being made; who waits is not left without an answer for longer than fetchers wait for one. */
+  async function inTime(making: Promise<void>): Promise<void> {
+    const over = new AbortController()
+    const late = sleep(longestWaitMs, true, { signal: over.signal }).catch(() => false)
+    const isLate = await Promise.race([making.then(() => false), late]).finally(() => over.abort())
+    if (isLate) throw new ControlError('too_many', 'it is still being made: ask again in a few seconds')
+  }
+
   return {
     async open(app, digest, file) {
       const name = digest + (file === 'full' ? fullSuffix : file === 'index' ? indexSuffix : deltaSuffix(file.from))
@@ -115,7 +125,7 @@ export function createTreeFiles({ store, blobs, load, openBytes }: TreeFilesOpti
             : fewDeltas(() => makeDelta(app, file.from, digest))
           ).finally(() => underWay.delete(key))
         underWay.set(key, making)
-        await making
+        await inTime(making)
       }
       throw new ControlError(
         'storage_unavailable',
