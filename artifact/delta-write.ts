@@ -13,6 +13,8 @@ import { parseObject } from './tree-object.ts'
 export interface StoredTree {
   readonly digest: string
   readonly objects: ReadonlyMap<string, Buffer>
+  /** Digests of all its files, where they are at hand; else the objects are looked through for them. */
+  readonly contents?: ReadonlyMap<string, unknown>
 }
 
 export interface DeltaContent {
@@ -21,15 +23,19 @@ export interface DeltaContent {
   readonly files: ReadonlyMap<string, number>
 }
 
-/** Up to here a delta is packed as small as may be: it takes no time. */
-const smallBytes = 2 * 1024 * 1024
-const [levelSmall, levelLarge] = [19, 6]
+/** zstd's level for so many bytes. */
+export type LevelOf = (bytes: number) => number
+
+/** For who packs once, and serves for long: as small as may be, up to where that takes time. */
+const forStore: LevelOf = (bytes) => (bytes <= 2 * 1024 * 1024 ? 19 : 6)
+/** For who is waited for: what takes a millisecond, and from there on as fast as a network takes it. */
+export const forWaiting: LevelOf = (bytes) => (bytes <= 32 * 1024 ? 12 : 3)
 const pieceBytes = 512 * 1024
 
 export function deltaContent(from: StoredTree, to: StoredTree): DeltaContent {
   const store: ObjectStore = (digest) => (from.objects.has(digest) ? undefined : to.objects.get(digest))
   const objects = parentsFirst(to.digest, store)
-  const old = filesOf(from.objects.values())
+  const old = from.contents ?? filesOf(from.objects.values())
   const files = new Map([...filesOf(objects.map(([, bytes]) => bytes))].filter(([digest]) => !old.has(digest)))
   return { objects, files }
 }
@@ -41,17 +47,28 @@ export async function writeDelta(
   contents: ReadonlyMap<string, string | Buffer>,
   put: (packed: Uint8Array) => Promise<void>,
 ): Promise<void> {
-  const { objects, files } = deltaContent(from, to)
-  let size = recordHeadBytes * (objects.length + files.size)
-  for (const [, bytes] of objects) size += bytes.length
-  for (const length of files.values()) size += length
   await put(encodeDeltaHead({ from: from.digest, to: to.digest }))
+  const read: ReadFile = (digest, size) => piecesOf(contents.get(digest), digest, size)
+  await writeRecords(deltaContent(from, to), read, put, forStore)
+}
+
+/** The content of a file, in pieces that are the reader's. Throws where it has other bytes by now. */
+export type ReadFile = (digest: string, size: number) => Iterable<Buffer> | AsyncIterable<Buffer>
+
+/** As one zstd stream. */
+export async function writeRecords(
+  content: DeltaContent,
+  read: ReadFile,
+  put: (packed: Uint8Array) => Promise<void>,
+  levelOf: LevelOf,
+): Promise<void> {
+  const size = recordBytes(content)
   await pipeline(
-    records(objects, files, contents),
+    records(content, read),
     createZstdCompress({
       pledgedSrcSize: size,
       chunkSize: 128 * 1024,
-      params: { [constants.ZSTD_c_compressionLevel]: size <= smallBytes ? levelSmall : levelLarge },
+      params: { [constants.ZSTD_c_compressionLevel]: levelOf(size) },
     }),
     async (parts: AsyncIterable<Uint8Array>) => {
       for await (const part of parts) await put(part)
@@ -59,18 +76,22 @@ export async function writeDelta(
   )
 }
 
-function* records(
-  objects: DeltaContent['objects'],
-  files: DeltaContent['files'],
-  contents: ReadonlyMap<string, string | Buffer>,
-): Generator<Buffer> {
+/** Of all records, before they are compressed. */
+export function recordBytes({ objects, files }: DeltaContent): number {
+  let size = recordHeadBytes * (objects.length + files.size)
+  for (const [, bytes] of objects) size += bytes.length
+  for (const length of files.values()) size += length
+  return size
+}
+
+async function* records({ objects, files }: DeltaContent, read: ReadFile): AsyncGenerator<Buffer> {
   for (const [digest, bytes] of objects) {
     yield encodeRecordHead('object', digest, bytes.length)
     yield bytes
   }
   for (const [digest, length] of files) {
     yield encodeRecordHead('file', digest, length)
-    yield* piecesOf(contents.get(digest), digest, length)
+    yield* read(digest, length)
   }
 }
 
@@ -84,8 +105,8 @@ function filesOf(objects: Iterable<Buffer>): Map<string, number> {
   return files
 }
 
-/** A buffer of its own each: the stream takes them later. */
-function* piecesOf(file: string | Buffer | undefined, digest: string, size: number): Generator<Buffer> {
+/** Of a file on disk. A buffer of its own each: the stream takes them later. */
+export function* piecesOf(file: string | Buffer | undefined, digest: string, size: number): Generator<Buffer> {
   if (file === undefined) throw new TreeError('missing', `the content of the file ${digest} is not there`)
   const open = openSync(file, 'r')
   const hash = createFileHash()

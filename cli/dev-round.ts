@@ -7,9 +7,9 @@
 //  5. upload, 6. deploy, 7. wait until it serves, or a newer save comes
 import type { KeyObject } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { packFolder } from '@aether/artifact/pack'
 import { signDigest } from '@aether/artifact/sign'
+import type { BuiltTree } from '@aether/artifact/tree-build'
+import { digestFromHex } from '@aether/contract/digest'
 import { applyDigest } from './apply-digest.ts'
 import { type Burst } from './burst.ts'
 import { readCommit } from './commit.ts'
@@ -19,10 +19,9 @@ import { findMeanwhile, type LastApplied } from './dev-meanwhile.ts'
 import type { DevTree } from './dev-tree.ts'
 import { errnoOf, Failure, toFailure } from './failure.ts'
 import type { Output } from './output.ts'
-import { toPackFailure } from './pack-app.ts'
+import { sendTree } from './send-tree.ts'
 import type { Env } from './settings.ts'
 import type { Synced } from './sync-folder.ts'
-import { type Uploadable, upload } from './upload-artifact.ts'
 import { type Wait, waitUntilServing } from './wait-serving.ts'
 
 export type Stage = 'copy' | 'build' | 'install' | 'pack' | 'upload' | 'deploy' | 'serving'
@@ -66,14 +65,14 @@ export interface DevRoundOptions {
 }
 
 export function createDevRound(options: DevRoundOptions): DevRound {
-  const { folder, work, tree, control, app, namespace, spec, key, build, timeoutMs, burst, env, output, signal } =
-    options
+  const { folder, tree, control, app, namespace, spec, key, build, timeoutMs, burst, env, output, signal } = options
   const pending = new Set<string>()
   // What a build writes, to tell it from a source that is saved while a build runs.
   const outputs = new Set<string>()
   let [hasBuilt, mustBuild, isBroken] = [false, build !== undefined, false]
   let [hasRun, delivered, served]: [boolean, string | undefined, string | undefined] = [false, undefined, undefined]
   let last: LastApplied | undefined
+  let taken: BuiltTree | undefined
 
   return {
     served: () => served,
@@ -138,7 +137,8 @@ export function createDevRound(options: DevRoundOptions): DevRound {
         now.digest = packed.digest
         if (packed.digest === delivered) return report('unchanged')
         // 5
-        await during('upload', () => upload(output, control, app, packed))
+        await during('upload', () => sendTree(control, app, packed, { output, signal, from: taken }))
+        taken = packed.tree
         // 6
         const before = last
         const deployment = await during('deploy', async () => {
@@ -192,12 +192,10 @@ export function createDevRound(options: DevRoundOptions): DevRound {
     return synced
   }
 
-  async function pack(): Promise<Uploadable> {
-    const [packed, commit] = await Promise.all([
-      packFolder(tree.path, join(work, 'app.tar.gz')).catch(toPackFailure),
-      readCommit(folder, { env, signal }),
-    ])
-    return { ...packed, commit, signature: key === undefined ? null : signDigest(packed.digest, key) }
+  async function pack() {
+    const [next, commit] = await Promise.all([tree.build(), readCommit(folder, { env, signal })])
+    const digest = digestFromHex(next.digest)
+    return { tree: next, digest, commit, signature: key === undefined ? null : signDigest(digest, key) }
   }
 
   async function findServing(): Promise<readonly string[]> {

@@ -3,10 +3,13 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { createIncrementalTree, type NextTree } from '@aether/artifact/incremental-tree'
+import { readSource } from '@aether/artifact/tree-source'
 import { refuseEscapes } from './clean-copy.ts'
 import { errnoOf } from './failure.ts'
 import { loadIgnoreRules } from './ignore-rules.ts'
 import { installModules } from './install.ts'
+import { toPackFailure } from './pack-app.ts'
 import { loadProject } from './project.ts'
 import type { Env } from './settings.ts'
 import { createFolderSync, type Synced } from './sync-folder.ts'
@@ -30,8 +33,11 @@ export interface DevTree {
   checkLinks(): Promise<void>
   needsInstall(): Promise<boolean>
   install(): Promise<void>
+  /** All of it as a tree, of which what did not change is not read. */
+  build(): Promise<NextTree>
 }
 
+const modules = 'node_modules/'
 const manifests = new Set(['package.json', 'package-lock.json', 'npm-shrinkwrap.json'])
 
 export async function createDevTree(folder: string, work: string, options: DevTreeOptions): Promise<DevTree> {
@@ -41,6 +47,8 @@ export async function createDevTree(folder: string, work: string, options: DevTr
   const copy = createFolderSync(folder, path)
   let installed: string | undefined
   let hasNewLinks = false
+  const built = createIncrementalTree()
+  let areModulesNew = true
 
   /** Of all that decides what is installed. */
   const fingerprint = async (): Promise<string> => {
@@ -64,6 +72,7 @@ export async function createDevTree(folder: string, work: string, options: DevTr
     async sync() {
       const synced = await copy.run(await loadIgnoreRules(folder, !install), signal)
       hasNewLinks ||= synced.hasNewLinks
+      areModulesNew ||= synced.changed.some((name) => name.startsWith(modules))
       return synced
     },
     async checkLinks() {
@@ -75,12 +84,20 @@ export async function createDevTree(folder: string, work: string, options: DevTr
       const wanted = await fingerprint()
       // Where it fails, the modules are no longer whole.
       installed = undefined
+      areModulesNew = true
       await rm(join(path, 'node_modules'), { recursive: true, force: true })
       const isIgnored = await loadIgnoreRules(folder, false)
       const keepNpmrc = !isIgnored('.npmrc')
       await installModules(await loadProject(folder), path, { env, signal, allowScripts, keepNpmrc, warn })
       await refuseEscapes(path)
       installed = wanted
+    },
+    async build() {
+      // Only an install writes there.
+      const isUntouched = (name: string) => install && !areModulesNew && name === 'node_modules'
+      const next = await built.build(readSource(path), { isUntouched }).catch(toPackFailure)
+      areModulesNew = false
+      return next
     },
   }
 }

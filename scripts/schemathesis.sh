@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Holds control against the OpenAPI document that it serves, by schemathesis from PyPI: no 5xx, no status, header or content
 # type that the document does not name, no body that breaks its schema. Control runs on its embedded defaults in a temporary
-# folder, with an app, a key, an artifact and a deployment in it, so that there is something to be found.
+# folder, with an app, a key, an archive, a tree and a deployment in it, so that there is something to be found.
 # Exit: 0 nothing found, 1 findings, 2 usage or a missing tool.
 set -euo pipefail
 
@@ -65,15 +65,21 @@ ask "$url/apps" -H 'content-type: application/json' -d '{"name":"hello"}' >/dev/
 ask "$url/apps/hello/public-keys" -H 'content-type: application/json' -d "{\"key\":\"$key\"}" >/dev/null
 ask "$url/artifacts" -H 'content-type: application/gzip' -H 'aether-app: hello' -H "aether-digest: $digest" \
   -H "aether-signature: $signature" --data-binary @artifact >/dev/null
-ask "$url/deployments" -H 'content-type: application/json' -d "{\"app\":\"hello\",\"digest\":\"$digest\"}" >made.json
-id=$(node -p 'JSON.parse(require("fs").readFileSync("made.json", "utf8")).id')
+# A tree, as the command brings one. Nobody is there to serve it, so the command ends with a timeout.
+mkdir app && echo '{"name":"hello"}' >app/package.json && echo '// 1' >app/server.js
+HOME=$work AETHER_URL=$url AETHER_TOKEN=${token[admin]} AETHER_SIGNING_KEY=key.pem \
+  node "$root/cli/main.ts" deploy app --timeout 1 >deploy.log 2>&1 || true
+ask "$url/deployments?app=hello" >made.json || { cat deploy.log >&2; die 'nothing was deployed'; }
+id=$(node -p 'JSON.parse(require("fs").readFileSync("made.json", "utf8")).items[0].id')
+tree=$(node -p 'JSON.parse(require("fs").readFileSync("made.json", "utf8")).items[0].digest')
 for _ in $(seq 50); do [ ! -s control/targets/default/hello/token ] || break; sleep 0.1; done
 token[agent]=$(cat control/targets/default/hello/token)
 # Half of the run names what is there; random names of apps and digests find nothing.
 cat >there.toml <<T
 [parameters]
 "path.app" = "hello"
-"path.digest" = "$digest"
+"path.digest" = "$tree"
+"path.from" = "${tree#sha256:}"
 "path.id" = "$id"
 "query.app" = "hello"
 "body.app" = "hello"

@@ -80,7 +80,7 @@ async function measure(
   })
   try {
     const url = /http:\/\/[^"]+/.exec(await control.line('"listening"'))?.[0] ?? ''
-    const env = { AETHER_URL: url, AETHER_TOKEN: token }
+    const env = { AETHER_URL: url, AETHER_TOKEN: token, XDG_CACHE_HOME: join(folder, 'cache') }
     await run(['apps', 'create', name], env)
     const idleCli = await run(['list'], env)
     const idle = { control: control.peakMb(), cli: idleCli.peakMb() }
