@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Activation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
+import type { FetcherState } from '@aether/contract/fetcher-state'
 import { type ReasonError, toReasonError } from '@aether/contract/reasons'
 import type { Target } from '@aether/contract/target'
 import { activate, findRelease, readActivation, readCurrent } from '@aether/release/activate'
@@ -17,7 +18,7 @@ import { createDelivery, type Delivery } from './delivery.ts'
 import type { Observer, Subject } from './observe.ts'
 import type { Pace } from './pace.ts'
 import { type RelapseWatch, watchRelapse } from './relapse.ts'
-import { type FetcherState, loadState, saveState, servedTarget } from './state.ts'
+import { loadState, saveState, servedTarget } from './state.ts'
 import { awaitVerdict, readSupervisorState } from './verdict.ts'
 
 export interface OutcomeOptions {
@@ -50,6 +51,7 @@ export interface Outcomes {
 }
 
 const volumePauseMs = 5000
+const maxFailureMessage = 1000
 
 export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outcomes {
   const { observer, log, pace, refresh: refreshOptions } = options
@@ -175,7 +177,14 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
     pace.activated(performance.now())
     if (state.lastDigest !== digest) servedBefore = state.served
     watch(refreshed.activation)
-    const next = { failures: 0, reported: id, lastDigest: digest, served: delivery.annotations, refused: null }
+    const next = {
+      failures: 0,
+      reported: id,
+      lastDigest: digest,
+      served: delivery.annotations,
+      refused: null,
+      failed: null,
+    }
     observer.ok({ ...refreshed, ms: performance.now() - delivery.at, swapMs }, next)
     await remember(next)
     await prune()
@@ -232,7 +241,9 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
     delivery: Pick<Delivery, 'at'>,
     changes: Partial<FetcherState> = {},
   ): Promise<ReasonError> {
-    const next = { ...state, ...changes, failures: state.failures + 1 }
+    const { reason, detail } = error
+    const said = { digest: about?.digest ?? null, reason, detail, message: error.message.slice(0, maxFailureMessage) }
+    const next = { ...state, ...changes, failures: state.failures + 1, failed: said }
     observer.fail(error, about, performance.now() - delivery.at, next)
     await remember(next)
     if (pace.isAnomaly(state.failures)) observer.anomaly(state)

@@ -1,5 +1,6 @@
 // ed25519 over the 64 hex characters of a digest (RFC 8032). Two implementations, and both must say yes.
 import { verify as verifyByNode } from 'node:crypto'
+import { developmentMessage, developmentPrefix } from '@aether/contract/development'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import { refusal } from '@aether/contract/reasons'
 import { hashes, verify as verifyByNoble } from '@noble/ed25519'
@@ -16,6 +17,12 @@ export function parseSignature(text: string, field: string): Uint8Array {
       'signature',
       'malformed',
       `${field} is a DSSE envelope, which this version does not take: sign the 64 hex characters of the digest`,
+    )
+  if (isDevelopmentSignature(trimmed))
+    throw refusal(
+      'signature',
+      'development',
+      `${field} is of a development key, which is not taken here: sign with the key of this environment (AETHER_DEVELOPMENT_SIGNATURES=true takes it, for development)`,
     )
   const bytes = /^(?:[0-9a-fA-F]{2})+$/.test(trimmed)
     ? Buffer.from(trimmed, 'hex')
@@ -40,9 +47,27 @@ export function isSignatureValid(message: Uint8Array, signature: Uint8Array, key
   }
 }
 
+export function isDevelopmentSignature(text: string): boolean {
+  return text.trim().startsWith(developmentPrefix)
+}
+
 /** Answers the key under which the signature holds; throws ReasonError `signature` where there is none. */
 export function verifySignature(digest: Digest, signature: Uint8Array, keys: readonly PublicKey[]): PublicKey {
-  const message = Buffer.from(hexOf(digest), 'ascii')
+  return verifyMessage(Buffer.from(hexOf(digest), 'ascii'), digest, signature, keys)
+}
+
+/** The same for the signature of a development key, as it is written. */
+export function verifyDevelopment(digest: Digest, text: string, field: string, keys: readonly PublicKey[]): PublicKey {
+  const signature = parseSignature(text.trim().slice(developmentPrefix.length), field)
+  return verifyMessage(developmentMessage(digest), digest, signature, keys)
+}
+
+function verifyMessage(
+  message: Uint8Array,
+  digest: Digest,
+  signature: Uint8Array,
+  keys: readonly PublicKey[],
+): PublicKey {
   const key = keys.find((one) => isSignatureValid(message, signature, one))
   if (key !== undefined) return key
   const ids = keys.map((one) => one.id).join(', ')
