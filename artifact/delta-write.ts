@@ -13,6 +13,8 @@ import { parseObject } from './tree-object.ts'
 export interface StoredTree {
   readonly digest: string
   readonly objects: ReadonlyMap<string, Buffer>
+  /** Digests of all its files, where they are at hand; else the objects are looked through for them. */
+  readonly contents?: ReadonlyMap<string, unknown>
 }
 
 export interface DeltaContent {
@@ -29,7 +31,7 @@ const pieceBytes = 512 * 1024
 export function deltaContent(from: StoredTree, to: StoredTree): DeltaContent {
   const store: ObjectStore = (digest) => (from.objects.has(digest) ? undefined : to.objects.get(digest))
   const objects = parentsFirst(to.digest, store)
-  const old = filesOf(from.objects.values())
+  const old = from.contents ?? filesOf(from.objects.values())
   const files = new Map([...filesOf(objects.map(([, bytes]) => bytes))].filter(([digest]) => !old.has(digest)))
   return { objects, files }
 }

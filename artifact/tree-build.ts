@@ -66,7 +66,7 @@ export async function buildTree(source: readonly SourceEntry[], sink?: BuildSink
     const open = openSync(entry.file, flags)
     try {
       const stat = fstatSync(open)
-      if (!stat.isFile()) throw changed(path)
+      if (!stat.isFile()) throw changedMeanwhile(path)
       const executable = entry.executable ?? (stat.mode & 0o111) !== 0
       const { size } = stat
       const hash = createFileHash()
@@ -78,7 +78,7 @@ export async function buildTree(source: readonly SourceEntry[], sink?: BuildSink
         const read = readSync(open, piece, 0, Math.min(pieceBytes, left + 1), null)
         if (read === 0) break
         left -= read
-        if (left < 0) throw changed(path)
+        if (left < 0) throw changedMeanwhile(path)
         const part = piece.subarray(0, read)
         hash.update(part)
         const taken = sink?.data(part)
@@ -86,7 +86,7 @@ export async function buildTree(source: readonly SourceEntry[], sink?: BuildSink
         await turn(read)
         if (left === 0 && read < pieceBytes) break
       }
-      if (left > 0) throw changed(path)
+      if (left > 0) throw changedMeanwhile(path)
       const digest = hash.digest('hex')
       const ended = sink?.fileEnd(digest)
       if (ended !== undefined) await ended
@@ -109,6 +109,6 @@ export async function buildTree(source: readonly SourceEntry[], sink?: BuildSink
   }
 }
 
-function changed(path: string): TreeError {
+export function changedMeanwhile(path: string): TreeError {
   return new TreeError('malformed', `${showPath(path)} changed while it was read: pack a folder that nobody writes to`)
 }
