@@ -2,7 +2,8 @@
 // package.json, the lockfile or .npmrc did.
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { nameOf } from '@aether/artifact/tree-name'
 import { refuseEscapes } from './clean-copy.ts'
 import { errnoOf } from './failure.ts'
 import { loadIgnoreRules } from './ignore-rules.ts'
@@ -30,6 +31,10 @@ export interface DevTree {
   checkLinks(): Promise<void>
   needsInstall(): Promise<boolean>
   install(): Promise<void>
+  /** Whether nothing was written below a folder, named as in tree-name.ts, since the last `packed`. */
+  isUntouched(folder: string): boolean
+  /** What was written until now is in a release. */
+  packed(): void
 }
 
 const manifests = new Set(['package.json', 'package-lock.json', 'npm-shrinkwrap.json'])
@@ -40,7 +45,13 @@ export async function createDevTree(folder: string, work: string, options: DevTr
   await mkdir(path)
   const copy = createFolderSync(folder, path)
   let installed: string | undefined
+  let isInstalling = false
   let hasNewLinks = false
+  // With all that they lie in.
+  const written = new Set<string>()
+  const touch = (name: string) => {
+    for (let at = name; at !== '.'; at = dirname(at)) written.add(nameOf(at))
+  }
 
   /** Of all that decides what is installed. */
   const fingerprint = async (): Promise<string> => {
@@ -64,6 +75,7 @@ export async function createDevTree(folder: string, work: string, options: DevTr
     async sync() {
       const synced = await copy.run(await loadIgnoreRules(folder, !install), signal)
       hasNewLinks ||= synced.hasNewLinks
+      for (const name of [...synced.changed, ...synced.folders]) touch(name)
       return synced
     },
     async checkLinks() {
@@ -75,12 +87,19 @@ export async function createDevTree(folder: string, work: string, options: DevTr
       const wanted = await fingerprint()
       // Where it fails, the modules are no longer whole.
       installed = undefined
+      // All below it, which is not named here, is new.
+      isInstalling = true
       await rm(join(path, 'node_modules'), { recursive: true, force: true })
       const isIgnored = await loadIgnoreRules(folder, false)
       const keepNpmrc = !isIgnored('.npmrc')
       await installModules(await loadProject(folder), path, { env, signal, allowScripts, keepNpmrc, warn })
       await refuseEscapes(path)
       installed = wanted
+    },
+    isUntouched: (name) => !written.has(name) && !(isInstalling && /(?:^|\/)node_modules(?:\/|$)/.test(name)),
+    packed() {
+      written.clear()
+      isInstalling = false
     },
   }
 }

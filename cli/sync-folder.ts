@@ -17,6 +17,8 @@ export interface Synced {
   /** Those that were written in place since the last time, be it with the same content. */
   readonly touched: readonly string[]
   readonly hasNewLinks: boolean
+  /** Folders that are new, or gone. */
+  readonly folders: readonly string[]
 }
 
 export interface FolderSync {
@@ -42,6 +44,7 @@ export function createFolderSync(from: string, to: string): FolderSync {
   const known = new Map<string, Entry>()
   // Told when a run has come to its end: what one that failed had copied must not be forgotten.
   let changed = new Set<string>()
+  let folders = new Set<string>()
   let hasNewLinks = false
   return {
     paths: () => known.keys(),
@@ -53,7 +56,7 @@ export function createFolderSync(from: string, to: string): FolderSync {
       for (const [path, before] of known) {
         const now = found.get(path)
         if (now?.kind === before.kind) continue
-        if (before.kind !== 'folder') changed.add(path)
+        ;(before.kind === 'folder' ? folders : changed).add(path)
         known.delete(path)
         await rm(join(to, path), { recursive: true, force: true }).catch(ignoreGone)
       }
@@ -71,7 +74,7 @@ export function createFolderSync(from: string, to: string): FolderSync {
             known.delete(path)
             await copyEntry(entry, source, target)
             known.set(path, entry)
-            if (entry.kind !== 'folder') changed.add(path)
+            ;(entry.kind === 'folder' ? folders : changed).add(path)
             if (entry.kind === 'link') hasNewLinks = true
           }
         } catch (error) {
@@ -79,8 +82,9 @@ export function createFolderSync(from: string, to: string): FolderSync {
           if (errnoOf(error) !== 'ENOENT') throw error
         }
       }
-      const done = { changed: [...changed], touched, hasNewLinks }
+      const done = { changed: [...changed], touched, hasNewLinks, folders: [...folders] }
       changed = new Set()
+      folders = new Set()
       hasNewLinks = false
       return done
     },

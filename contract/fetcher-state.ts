@@ -36,8 +36,8 @@ export const freshState: FetcherState = {
   failed: null,
 }
 
-/** All annotations of an object take 256 KiB at most, and they are in it up to three times, quoted. */
-export const maxFetcherStateBytes = 2 * 1024 * 1024
+/** A reader takes no more than this: all annotations of an object take 256 KiB at most, and ours are in it twice. */
+export const maxFetcherStateBytes = 1024 * 1024
 
 const maxMessage = 1000
 
