@@ -37,7 +37,7 @@ export function outcomeOf({ fetcher, supervisor }: PodRecords, wanted: Wanted): 
   if (failed === null || (failed.digest !== digest && failed.digest !== null)) return undefined
   const isOld = fetcher.failures === before.fetcher.failures && before.fetcher.failed?.digest === failed.digest
   if (isOld || heals(failed.reason, failed.detail)) return undefined
-  const output = (supervisor?.outcome === 'fail' ? supervisor.output : null)?.split('\n') ?? []
+  const output = failed.output?.split('\n') ?? []
   const own = output.find((line) => /^(?:Uncaught )?[A-Z]\w*Error\b/.test(line))
   return new Failure('failed', own === undefined ? failed.message : `${own}: ${failed.message}`, {
     code: failed.reason,

@@ -16,7 +16,7 @@ kind: Role
 metadata: { name: aether-developer, namespace: ${namespace} }
 rules:
   - { apiGroups: [""], resources: [pods], verbs: [get, list, watch, patch] }
-  - { apiGroups: [""], resources: [pods/exec], verbs: [create, get] }
+  - { apiGroups: [""], resources: [pods/exec], verbs: [create] }
   - { apiGroups: [""], resources: [pods/log], verbs: [get] }`
 
 export async function refuseMissingRights(api: KubeApi, namespace: string): Promise<void> {

@@ -25,6 +25,8 @@ export interface RefreshFailure {
   readonly detail: string
   /** For people, at most 1000 characters. */
   readonly message: string
+  /** What the app wrote to stderr last, where the release did not come up; null where it wrote nothing. */
+  readonly output: string | null
 }
 
 export const freshState: FetcherState = {
@@ -40,6 +42,7 @@ export const freshState: FetcherState = {
 export const maxFetcherStateBytes = 1024 * 1024
 
 const maxMessage = 1000
+const maxOutput = 4096
 
 /** Throws a RecordError or ReasonError where the text is no state of a fetcher. */
 export function parseFetcherState(text: string): FetcherState {
@@ -64,12 +67,13 @@ export function parseFetcherState(text: string): FetcherState {
 
 function parseFailure(failed: Readonly<Record<string, unknown>> | null): RefreshFailure | null {
   if (failed === null) return null
-  const { digest, reason, detail, message } = failed
+  const { digest, reason, detail, message, output } = failed
   if (typeof reason !== 'string' || typeof detail !== 'string' || typeof message !== 'string') return null
   return {
     digest: typeof digest === 'string' ? parseDigest(digest, 'state.json: failed') : null,
     reason: reason.slice(0, 64),
     detail: detail.slice(0, 64),
     message: message.slice(0, maxMessage),
+    output: typeof output === 'string' ? output.slice(0, maxOutput) : null,
   }
 }

@@ -199,6 +199,9 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
   ): Promise<ReasonError> {
     // No verdict is none against the release either: it is waited for again.
     if (refused.reason === 'timeout') return failed(refused, about, delivery)
+    // Before `current` goes back, which is the supervisor's next activation.
+    const said = await readSupervisorState(options.runDir)
+    const output = said?.activation === activation.id ? said.output : null
     // What init-fetch activated may not have been judged yet when this release came; and what served may have relapsed.
     const before = activation.previous === state.refused?.digest ? null : activation.previous
     const isRelapse = state.lastDigest === activation.digest
@@ -209,11 +212,12 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
       const back = await activate(good, layout, servedTarget(state)?.commit ?? null, () => new Date())
       if (state.lastDigest !== null) reported = back.id
     }
-    return failed(refused, about, delivery, {
+    const changes = {
       reported,
       refused: { digest: activation.digest, key: delivery.key },
       ...(isRelapse && good !== undefined && { lastDigest: good.digest, served: servedBefore }),
-    })
+    }
+    return failed(refused, about, delivery, changes, output)
   }
 
   function watch(activation: Activation): void {
@@ -240,9 +244,11 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
     about: Subject | undefined,
     delivery: Pick<Delivery, 'at'>,
     changes: Partial<FetcherState> = {},
+    output: string | null = null,
   ): Promise<ReasonError> {
     const { reason, detail } = error
-    const said = { digest: about?.digest ?? null, reason, detail, message: error.message.slice(0, maxFailureMessage) }
+    const message = error.message.slice(0, maxFailureMessage)
+    const said = { digest: about?.digest ?? null, reason, detail, message, output }
     const next = { ...state, ...changes, failures: state.failures + 1, failed: said }
     observer.fail(error, about, performance.now() - delivery.at, next)
     await remember(next)
