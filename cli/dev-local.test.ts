@@ -195,7 +195,7 @@ async function world(t: Test, files: Readonly<Record<string, string>> = {}) {
     new Promise<string>((resolve, reject) => {
       get({ port, host: '127.0.0.1', agent: false }, (response) => {
         let text = ''
-        response.setEncoding('utf8').on('data', (part: string) => (text += part))
+        response.setEncoding('utf8').on('data', (piece: string) => (text += piece))
         response.on('end', () => resolve(text)).on('error', reject)
       }).on('error', reject)
     })

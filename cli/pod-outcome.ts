@@ -38,7 +38,7 @@ export function outcomeOf({ fetcher, supervisor }: PodRecords, wanted: Wanted): 
   const isOld = fetcher.failures === before.fetcher.failures && before.fetcher.failed?.digest === failed.digest
   if (isOld || heals(failed.reason, failed.detail)) return undefined
   const output = failed.output?.split('\n') ?? []
-  const own = output.find((line) => /^(?:Uncaught )?[A-Z]\w*Error\b/.test(line))
+  const own = output.find((line) => /^(?:Uncaught )?(?:[A-Z]\w*)?Error\b/.test(line))
   return new Failure('failed', own === undefined ? failed.message : `${own}: ${failed.message}`, {
     code: failed.reason,
     detail: output,

@@ -44,7 +44,10 @@ export const environmentHelp: readonly (readonly [name: string, text: string])[]
   ['AETHER_URL', `where control answers (default ${defaultUrl})`],
   ['NO_COLOR', 'any value: no colours'],
   ['XDG_CONFIG_HOME', "the user's file is aether/config.json in it, beside the development key (default ~/.config)"],
-  ['XDG_STATE_HOME', 'aether dev keeps its lock files in aether in it (default ~/.local/state)'],
+  [
+    'XDG_STATE_HOME',
+    'aether dev keeps its lock files and the contexts it was used with in aether in it (default ~/.local/state)',
+  ],
 ]
 
 export function refuseStrangeNames(env: Env): void {

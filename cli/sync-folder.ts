@@ -4,8 +4,8 @@
 //  1. scan: every entry that the rules let in, with its stamp
 //  2. remove what is no longer there, or is of another kind
 //  3. copy what has another stamp; equal bytes count as unchanged
-import { constants } from 'node:fs'
-import { chmod, copyFile, lstat, mkdir, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises'
+import { constants, type Dirent, lstatSync, readdirSync } from 'node:fs'
+import { chmod, copyFile, mkdir, readFile, readlink, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { strangeEntry } from './clean-copy.ts'
 import { errnoOf } from './failure.ts'
@@ -37,6 +37,7 @@ interface Entry {
 }
 
 const settledMs = 20
+const longestTurnMs = 10
 /** Larger files are copied without being compared. */
 const maxCompareBytes = 4 * 1024 * 1024
 
@@ -91,16 +92,13 @@ export function createFolderSync(from: string, to: string): FolderSync {
   }
 }
 
-/** A folder comes before what it holds. */
+/** A folder comes before what it holds. Asked one by one without a thread in between: of 8,000 files that is what takes the time. */
 async function scan(from: string, isIgnored: IsIgnored, signal: AbortSignal): Promise<ReadonlyMap<string, Entry>> {
   const found = new Map<string, Entry>()
   const walk = async (folder: string): Promise<void> => {
-    const entries = await readdir(join(from, folder), { withFileTypes: true }).catch((error: unknown) => {
-      if (folder === '') throw error
-      return ignoreGone(error) ?? []
-    })
-    for (const entry of entries) {
-      signal.throwIfAborted()
+    await turn()
+    signal.throwIfAborted()
+    for (const entry of list(join(from, folder), folder === '')) {
       const path = join(folder, entry.name)
       if (isIgnored(entry.isDirectory() ? `${path}/` : path)) continue
       if (entry.isDirectory()) {
@@ -108,12 +106,12 @@ async function scan(from: string, isIgnored: IsIgnored, signal: AbortSignal): Pr
         await walk(path)
         continue
       }
-      const stat = await lstat(join(from, path), { bigint: true }).catch(ignoreGone)
+      const stat = lstatSync(join(from, path), { bigint: true, throwIfNoEntry: false })
       if (stat === undefined) continue
       if (!stat.isFile() && !stat.isSymbolicLink()) throw strangeEntry(path)
       found.set(path, {
         kind: stat.isFile() ? 'file' : 'link',
-        stamp: [stat.size, stat.mtimeNs, stat.ctimeNs, stat.ino, stat.mode].join(' '),
+        stamp: `${stat.size} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino} ${stat.mode}`,
         size: Number(stat.size),
         mode: Number(stat.mode) & 0o777,
         isSettled: Date.now() - Number(stat.ctimeMs) > settledMs,
@@ -122,6 +120,30 @@ async function scan(from: string, isIgnored: IsIgnored, signal: AbortSignal): Pr
   }
   await walk('')
   return found
+}
+
+/** Empty where it has gone since it was seen. */
+function list(folder: string, isRoot: boolean): readonly Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+  } catch (error) {
+    if (isRoot) throw error
+    ignoreGone(error)
+    return []
+  }
+}
+
+let turnedAt = 0
+
+/** The event loop gets one now and then. */
+function turn(): Promise<void> | undefined {
+  if (performance.now() - turnedAt < longestTurnMs) return undefined
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      turnedAt = performance.now()
+      resolve()
+    })
+  })
 }
 
 async function isSame(before: Entry, entry: Entry, source: string, target: string): Promise<boolean> {

@@ -120,11 +120,11 @@ await runScenario('dev in pods alone', async (t, scenario) => {
 })
 
 function untilAnswer({ ip: host }: Pod, wanted: string): Promise<true> {
-  const until = performance.now() + 60_000
+  const deadline = performance.now() + 60_000
   const look = async (): Promise<true> => {
     const { body } = await ask({ host, port: 8080, path: '/' })
     if (body.trim() === wanted) return true
-    if (performance.now() > until) throw new Error(`${wanted} never came; it answers ${body}`)
+    if (performance.now() > deadline) throw new Error(`${wanted} never came; it answers ${body}`)
     await sleep(3)
     return look()
   }

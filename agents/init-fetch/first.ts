@@ -11,7 +11,11 @@ const never = new AbortController().signal
 /** For a pod without a first release: the app's container mounts a folder of the volume. */
 export async function prepareVolume(layout: RefreshOptions['layout']): Promise<void> {
   const lock = await lockVolume(layout)
-  await recoverVolume(layout).finally(() => lock.release())
+  try {
+    await recoverVolume(layout)
+  } finally {
+    await lock.release()
+  }
 }
 
 /** Throws a ReasonError; then nothing half-done is left on the volume. */

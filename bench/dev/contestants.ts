@@ -1,13 +1,13 @@
 // Who brings a save to a running app: ours, what live-update tools do, and the floor.
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { createDeveloper, type DevRun, deployForDeveloper, startDev } from '@aether/e2e/kit/developer'
 import { readyPods } from '@aether/e2e/kit/pods'
 import type { Scenario } from '@aether/e2e/kit/scenario'
 import type { Address } from '@aether/e2e/kit/tools/protocol'
 import { until } from '@aether/e2e/kit/until'
-import { execa } from 'execa'
 import type { DevApp } from './apps.ts'
 
 export interface Contestant {
@@ -62,7 +62,7 @@ export async function enterTarExec(scenario: Scenario, app: DevApp, busyboxImage
   const own = await app.copy(join(scenario.folder, 'live-update'))
   const send = async (what: string) => {
     const script = 'tar -cf - -C "$1" "$2" | kubectl exec -i -n "$3" "$4" -c sync -- tar -xf - -C /app'
-    await execa('sh', ['-c', script, 'sh', own.folder, what, namespace, name])
+    await promisify(execFile)('sh', ['-c', script, 'sh', own.folder, what, namespace, name])
   }
   await send('.')
   const pod = await until('the address of the pod', async () => {
