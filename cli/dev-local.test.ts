@@ -14,7 +14,7 @@ createServer((_, response) => response.end(${answer})).listen(process.env.PORT)\
 
 await test('a save serves; what does not come up is one line with its own error, while the last good one serves on', async (t) => {
   const { folder, env, ask, args } = await world(t)
-  const dev = await startDev(t, folder, env, ...args)
+  const dev = await begin(t, folder, env, ...args)
   t.match(dev.last(), { outcome: 'serving', error: null })
   t.equal(await ask(), 'one')
 
@@ -57,6 +57,10 @@ await test("the first line says where it runs, and the app's lines are in the sa
     'server.js': `${server('process.env.GREETING')}console.log('a line of the app')\n`,
   })
   const dev = start(t, ['dev', '--hot', ...args, '--env', 'GREETING=hello'], { cwd: folder, env })
+  t.teardown(async () => {
+    dev.kill('SIGINT')
+    await dev.ended
+  })
   await eventually(() => dev.output().includes('\nserving'), dev.output)
   t.match(dev.output(), new RegExp(`^watching {3}.*/app for shop on this machine, at http://127.0.0.1:${port}\n`))
   t.match(dev.output(), /\nshop a line of the app\n/)
@@ -70,7 +74,7 @@ await test('a new dependency is installed and serves, and is not installed again
     'lib/one/package.json': '{"name":"one","version":"1.0.0","type":"module","exports":"./one.js"}',
     'lib/one/one.js': "export const word = 'from a package'\n",
   })
-  const dev = await startDev(t, folder, env, ...args)
+  const dev = await begin(t, folder, env, ...args)
   write(folder, 'package.json', manifest.replace('"type"', '"dependencies":{"one":"file:./lib/one"},"type"'))
   write(folder, 'server.js', `import { word } from 'one'\n${server('word')}`)
   const added = await dev.next()
@@ -83,7 +87,7 @@ await test('a new dependency is installed and serves, and is not installed again
 
 await test('what is saved while a release starts takes its place', async (t) => {
   const { folder, env, ask, args } = await world(t)
-  const dev = await startDev(t, folder, env, ...args)
+  const dev = await begin(t, folder, env, ...args)
   write(folder, 'server.js', `await new Promise((resolve) => setTimeout(resolve, 20_000))\n${server("'slow'")}`)
   await eventually(() => dev.running.output().includes('outcome') && isStarting(folder), dev.running.output)
   write(folder, 'server.js', server("'quick'"))
@@ -94,7 +98,7 @@ await test('what is saved while a release starts takes its place', async (t) => 
 
 await test('of a hundred saves in a row the last one serves, and nothing is left over', async (t) => {
   const { folder, env, ask, args } = await world(t)
-  const dev = await startDev(t, folder, env, ...args)
+  const dev = await begin(t, folder, env, ...args)
   for (let count = 1; count <= 100; count += 1) {
     write(folder, 'server.js', server(`'save ${count}'`))
     await new Promise((resolve) => setTimeout(resolve, (count % 10) * 12))
@@ -118,7 +122,7 @@ await test('of a hundred saves in a row the last one serves, and nothing is left
 
 await test('an agent that ends is said and started again by the next save; ours by SIGKILL ends the agents too', async (t) => {
   const { folder, env, ask, args } = await world(t, { 'server.js': server('String(process.ppid)') })
-  const dev = await startDev(t, folder, env, ...args)
+  const dev = await begin(t, folder, env, ...args)
   process.kill(Number(await ask()), 'SIGKILL')
   write(folder, 'server.js', `${server('String(process.ppid)')}// 2\n`)
   await dev.next()
@@ -127,13 +131,13 @@ await test('an agent that ends is said and started again by the next save; ours 
   const supervisor = Number(await ask())
   dev.running.kill('SIGKILL')
   await dev.running.ended
-  await eventually(() => isGone(supervisor))
+  await eventually(() => isGone(supervisor) && countProcesses(folder) === 0)
   await t.rejects(ask(), { code: 'ECONNREFUSED' })
 })
 
 await test('it signs with a key of its own, made once and readable by its user alone', async (t) => {
   const { folder, env, args } = await world(t)
-  const first = await startDev(t, folder, env, ...args)
+  const first = await begin(t, folder, env, ...args)
   first.running.kill('SIGINT')
   await first.running.ended
   const file = join(env.XDG_CONFIG_HOME, 'aether/dev-signing.pem')
@@ -141,7 +145,7 @@ await test('it signs with a key of its own, made once and readable by its user a
   const made = readFileSync(file, 'utf8')
   t.match(made, /^-----BEGIN AETHER DEVELOPMENT KEY-----\n/)
   chmodSync(file, 0o644)
-  const second = await startDev(t, folder, env, ...args)
+  const second = await begin(t, folder, env, ...args)
   t.match(second.running.output(), /warning: .*dev-signing\.pem holds a secret and can be read by others/)
   t.equal(readFileSync(file, 'utf8'), made)
   t.match(await run(t, ['pack'], { cwd: folder, env: { ...env, AETHER_SIGNING_KEY: file } }), {
@@ -169,11 +173,33 @@ await test('what cannot work is said at once: a port that is taken, two places, 
   write(folder, '.aether.json', '{"place":"moon"}')
   t.match(await says(), { code: 10, stderr: /place is "moon"\nnext: write one of control, pods, local/ })
   write(folder, '.aether.json', `{"place":"local","port":${port}}`)
-  const dev = await startDev(t, folder, env)
+  const dev = await begin(t, folder, env)
   t.match(dev.last(), { outcome: 'serving' })
   t.match(await says('--port', String(await freePort())), { code: 1, stderr: /aether dev of shop runs already/ })
   t.strictSame(recordsOf(dev.running).length, 1)
 })
+
+/** It takes its agents along before the folder is removed. */
+async function begin(t: Test, ...args: [string, Readonly<Record<string, string>>, ...string[]]) {
+  const dev = await startDev(t, ...args)
+  t.teardown(async () => {
+    dev.running.kill('SIGINT')
+    await dev.running.ended
+  })
+  return dev
+}
+
+/** Of those that have a path in the folder of a test in their environment. */
+function countProcesses(folder: string): number {
+  const home = join(folder, '..')
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`=${home}`)
+    } catch {
+      return false
+    }
+  }).length
+}
 
 async function world(t: Test, files: Readonly<Record<string, string>> = {}) {
   // Before testdir: otherwise tap would remove it under the processes.

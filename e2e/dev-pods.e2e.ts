@@ -1,11 +1,12 @@
 // `aether dev --pods` by a developer who has rights on pods and nothing else: no control, no artifact server. What becomes of saves,
 // how long they take, and what is said where something lacks.
+import { readdirSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { loadConfig } from './kit/config.ts'
-import { createDeveloper, createKubeconfig, deployForDeveloper, startDev } from './kit/developer.ts'
+import { createDeveloper, createKubeconfig, type DevRun, deployForDeveloper, startDev } from './kit/developer.ts'
 import { answersOf } from './kit/hello-app.ts'
 import { keepAsking } from './kit/keep-asking.ts'
 import { listPods, nameOf, type Pod, readyPods, runInside } from './kit/pods.ts'
@@ -102,6 +103,11 @@ await runScenario('dev in pods alone', async (t, scenario) => {
   })
   t.same(await answersOf(scenario, again), ['both', 'both'], 'and so do those that come for deleted ones')
 
+  await endKubectls(dev.pid)
+  await save('after a break')
+  t.match(await nextServing(dev), { outcome: 'serving' }, 'streams that break are opened again')
+  t.same(await answersOf(scenario, again), ['after a break', 'after a break'])
+
   const rounds = 100
   for (let count = 1; count <= rounds; count += 1) {
     await save(`burst ${count}`)
@@ -129,6 +135,20 @@ function untilAnswer({ ip: host }: Pod, wanted: string): Promise<true> {
     return look()
   }
   return look()
+}
+
+/** What came before may be said to wait for its stream. */
+async function nextServing(dev: DevRun): Promise<Record<string, unknown>> {
+  const record = await dev.next()
+  return record.outcome === 'serving' ? record : nextServing(dev)
+}
+
+/** As a network that drops, or an API server that restarts, would. */
+async function endKubectls(parent: number): Promise<void> {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+    if (/^\d+ \(kubectl\) \S (\d+) /.exec(stat)?.[1] === String(parent)) process.kill(Number(pid), 'SIGKILL')
+  }
 }
 
 async function countRelays(scenario: Scenario, pod: string): Promise<number> {
