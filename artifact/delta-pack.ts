@@ -39,6 +39,13 @@ export function encodeRecordHead(kind: 'object' | 'file', digest: string, length
   return bytes
 }
 
+/** Of `recordHeadBytes`. Throws TreeError `malformed`. */
+export function parseRecordHead(bytes: Buffer) {
+  const kind = bytes[0] === kindObject ? 'object' : bytes[0] === kindFile ? 'file' : undefined
+  if (kind === undefined) throw new TreeError('malformed', `the pack has a record of kind ${bytes[0]}`)
+  return { kind, digest: bytes.toString('hex', 1, 1 + digestBytes), length: sizeAt(bytes, 1 + digestBytes) } as const
+}
+
 export interface DeltaSink {
   /** A folder object that was asked for; its digest holds. */
   object(digest: string, bytes: Buffer): void
@@ -108,11 +115,8 @@ export function createDeltaReader(
   }
 
   function begin(): void {
-    const digest = head.toString('hex', 1, 1 + digestBytes)
-    const length = sizeAt(head, 1 + digestBytes)
-    if (head[0] === kindObject) body = objectBody(digest, length)
-    else if (head[0] === kindFile) body = fileBody(digest, length)
-    else throw new TreeError('malformed', `the delta pack has a record of kind ${head[0]}`)
+    const { kind, digest, length } = parseRecordHead(head)
+    body = kind === 'object' ? objectBody(digest, length) : fileBody(digest, length)
   }
 
   function objectBody(digest: string, length: number): Body {

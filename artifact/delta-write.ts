@@ -43,13 +43,22 @@ export async function writeDelta(
   contents: ReadonlyMap<string, string | Buffer>,
   put: (packed: Uint8Array) => Promise<void>,
 ): Promise<void> {
-  const { objects, files } = deltaContent(from, to)
-  let size = recordHeadBytes * (objects.length + files.size)
-  for (const [, bytes] of objects) size += bytes.length
-  for (const length of files.values()) size += length
   await put(encodeDeltaHead({ from: from.digest, to: to.digest }))
+  await writeRecords(deltaContent(from, to), (digest, size) => piecesOf(contents.get(digest), digest, size), put)
+}
+
+/** The content of a file, in pieces that are the reader's. Throws where it has other bytes by now. */
+export type ReadFile = (digest: string, size: number) => Iterable<Buffer> | AsyncIterable<Buffer>
+
+/** As one zstd stream. */
+export async function writeRecords(
+  content: DeltaContent,
+  read: ReadFile,
+  put: (packed: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const size = recordBytes(content)
   await pipeline(
-    records(objects, files, contents),
+    records(content, read),
     createZstdCompress({
       pledgedSrcSize: size,
       chunkSize: 128 * 1024,
@@ -61,18 +70,22 @@ export async function writeDelta(
   )
 }
 
-function* records(
-  objects: DeltaContent['objects'],
-  files: DeltaContent['files'],
-  contents: ReadonlyMap<string, string | Buffer>,
-): Generator<Buffer> {
+/** Of all records, before they are compressed. */
+export function recordBytes({ objects, files }: DeltaContent): number {
+  let size = recordHeadBytes * (objects.length + files.size)
+  for (const [, bytes] of objects) size += bytes.length
+  for (const length of files.values()) size += length
+  return size
+}
+
+async function* records({ objects, files }: DeltaContent, read: ReadFile): AsyncGenerator<Buffer> {
   for (const [digest, bytes] of objects) {
     yield encodeRecordHead('object', digest, bytes.length)
     yield bytes
   }
   for (const [digest, length] of files) {
     yield encodeRecordHead('file', digest, length)
-    yield* piecesOf(contents.get(digest), digest, length)
+    yield* read(digest, length)
   }
 }
 
@@ -86,8 +99,8 @@ function filesOf(objects: Iterable<Buffer>): Map<string, number> {
   return files
 }
 
-/** A buffer of its own each: the stream takes them later. */
-function* piecesOf(file: string | Buffer | undefined, digest: string, size: number): Generator<Buffer> {
+/** Of a file on disk. A buffer of its own each: the stream takes them later. */
+export function* piecesOf(file: string | Buffer | undefined, digest: string, size: number): Generator<Buffer> {
   if (file === undefined) throw new TreeError('missing', `the content of the file ${digest} is not there`)
   const open = openSync(file, 'r')
   const hash = createFileHash()

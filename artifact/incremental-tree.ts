@@ -75,8 +75,10 @@ export function createIncrementalTree(before: ReadonlyMap<string, KnownFile> = n
         const below = pathBelow(path, entry.name)
         if (entry.kind === 'link') made.push(entry)
         else if (entry.kind === 'file') {
+          const read = await file(entry, below)
           places.set(entry.name, entry.file)
-          made.push(await file(entry, below))
+          contents.set(read.digest, entry.file)
+          made.push(read)
         } else {
           const old = isUntouched?.(below) === true ? knownFolders.get(below) : undefined
           const encoded = old === undefined ? await folder(entry.entries(), below) : keep(old, below)
@@ -94,7 +96,9 @@ export function createIncrementalTree(before: ReadonlyMap<string, KnownFile> = n
       for (const entry of old.entries) {
         const below = pathBelow(path, entry.name)
         const known = entry.kind === 'file' ? knownFiles.get(below) : undefined
+        const place = old.places.get(entry.name)
         if (known !== undefined) files.set(below, known)
+        if (known !== undefined && place !== undefined) contents.set(known.digest, place)
         const inside = entry.kind === 'folder' ? knownFolders.get(below) : undefined
         if (inside !== undefined) keep(inside, below)
       }
@@ -106,12 +110,7 @@ export function createIncrementalTree(before: ReadonlyMap<string, KnownFile> = n
       folders.set(path, one)
       entries += one.entries.length
       for (const object of one.encoded.objects) objects.set(object.digest, object.bytes)
-      for (const entry of one.entries) {
-        if (entry.kind !== 'file') continue
-        bytes += entry.size
-        const place = one.places.get(entry.name)
-        if (place !== undefined) contents.set(entry.digest, place)
-      }
+      for (const entry of one.entries) if (entry.kind === 'file') bytes += entry.size
     }
 
     async function file(entry: SourceEntry & { kind: 'file' }, path: string): Promise<FileEntry> {

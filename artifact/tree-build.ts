@@ -12,7 +12,7 @@ export interface BuiltTree {
   readonly digest: string
   /** Each folder object once, by digest. */
   readonly objects: ReadonlyMap<string, Buffer>
-  /** Where a file of each digest lies. */
+  /** Where a file of each digest lies, in the order of the tree. */
   readonly contents: ReadonlyMap<string, string | Buffer>
   /** Expanded. */
   readonly entries: number

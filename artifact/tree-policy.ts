@@ -8,6 +8,8 @@ export interface TreeLimits {
   readonly maxPathBytes: number
   /** Refuses names that a disk which ignores case or Unicode forms would take for one. */
   readonly refuseCollisions: boolean
+  /** Names looked up for all links together, where less is to be spent than an agent would. */
+  readonly maxLinkSteps?: number
 }
 
 type Node = { readonly kind: 'file' } | { readonly kind: 'folder' } | { readonly kind: 'link'; readonly to: string }
@@ -24,11 +26,12 @@ export interface TreePolicy {
 }
 
 const maxLinkHops = 40 // as the kernel's MAXSYMLINKS, path_resolution(7)
-const maxLinkSteps = 50_000_000 // names looked up for all links together: seconds, whatever the archive
+const usualLinkSteps = 50_000_000 // names looked up for all links together: seconds, whatever the archive
 
 export function createTreePolicy(limits: TreeLimits): TreePolicy {
   const nodes = new Map<string, Node>()
   const folded = new Map<string, string>()
+  const { maxLinkSteps = usualLinkSteps } = limits
   let linkSteps = 0
 
   function admit(path: string, node: Node): void {

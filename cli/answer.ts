@@ -8,6 +8,7 @@ export class AnswerError extends Error {
 export interface Answer {
   text(name: string): string
   textOrNull(name: string): string | null
+  texts(name: string): readonly string[]
   count(name: string): number
   countOrNull(name: string): number | null
   flag(name: string): boolean
@@ -31,6 +32,7 @@ export function readAnswer(value: unknown, what: string): Answer {
   return {
     text: (name) => read(name, isText, 'a string'),
     textOrNull: (name) => orNull(name, isText, 'a string'),
+    texts: (name) => read(name, isTexts, 'a list of strings'),
     count: (name) => read(name, isNumber, 'a number'),
     countOrNull: (name) => orNull(name, isNumber, 'a number'),
     flag: (name) => read(name, (field) => typeof field === 'boolean', 'true or false'),
@@ -43,6 +45,10 @@ export function readAnswer(value: unknown, what: string): Answer {
 
 function isText(field: unknown): field is string {
   return typeof field === 'string'
+}
+
+function isTexts(field: unknown): field is readonly string[] {
+  return isList(field) && field.every(isText)
 }
 
 function isNumber(field: unknown): field is number {

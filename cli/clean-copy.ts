@@ -56,7 +56,8 @@ export async function refuseEscapes(tree: string): Promise<void> {
   await walk(root)
 }
 
-async function refuseEscape(root: string, path: string): Promise<void> {
+/** `root` without links; `path` below it. */
+export async function refuseEscape(root: string, path: string): Promise<void> {
   const target = await readlink(path)
   const written = resolve(dirname(path), target)
   // As the kernel follows it; a link to what is not there is taken by its text.

@@ -1,8 +1,8 @@
 // `aether dev` by a control: it keeps the artifacts, moves the pods, and hears what became of it.
 import type { KeyObject } from 'node:crypto'
-import { join } from 'node:path'
-import { packFolder } from '@aether/artifact/pack'
 import { signDigest } from '@aether/artifact/sign'
+import type { BuiltTree } from '@aether/artifact/tree-build'
+import { digestFromHex } from '@aether/contract/digest'
 import { applyDigest } from './apply-digest.ts'
 import { readCommit } from './commit.ts'
 import type { Control } from './control.ts'
@@ -11,17 +11,15 @@ import { findMeanwhile, type LastApplied } from './dev-meanwhile.ts'
 import type { DevPlace } from './dev-place.ts'
 import type { DevTree } from './dev-tree.ts'
 import type { Output } from './output.ts'
-import { toPackFailure } from './pack-app.ts'
+import { sendTree } from './send-tree.ts'
 import type { Env } from './settings.ts'
 import { shortDigest } from './table.ts'
-import { type Uploadable, upload } from './upload-artifact.ts'
 import { waitUntilServing } from './wait-serving.ts'
 
 export interface ControlPlaceOptions {
   readonly control: Control
   readonly url: string
   readonly folder: string
-  readonly work: string
   readonly app: string
   readonly namespace: string
   readonly spec: Readonly<Record<string, unknown>>
@@ -34,25 +32,27 @@ export interface ControlPlaceOptions {
 }
 
 export function createControlPlace(options: ControlPlaceOptions): DevPlace {
-  const { control, url, folder, work, app, namespace, spec, key, timeoutMs, env, cwd, output, signal } = options
+  const { control, url, folder, app, namespace, spec, key, timeoutMs, env, cwd, output, signal } = options
   let last: LastApplied | undefined
+  let taken: BuiltTree | undefined
 
-  async function packArtifact(tree: DevTree): Promise<Uploadable> {
-    const [packed, commit] = await Promise.all([
-      packFolder(tree.path, join(work, 'app.tar.gz')).catch(toPackFailure),
-      readCommit(folder, { env, signal }),
-    ])
-    return { ...packed, commit, signature: key === undefined ? null : signDigest(packed.digest, key) }
+  async function packTree(tree: DevTree) {
+    const [next, commit] = await Promise.all([tree.build(), readCommit(folder, { env, signal })])
+    const digest = digestFromHex(next.digest)
+    return { tree: next, digest, commit, signature: key === undefined ? null : signDigest(digest, key) }
   }
 
   return {
     name: `in ${namespace}, by control at ${url}`,
     async pack(tree) {
-      const packed = await packArtifact(tree)
+      const packed = await packTree(tree)
       let id = ''
       return {
         digest: packed.digest,
-        upload: async () => void (await upload(output, control, app, packed)),
+        async upload() {
+          await sendTree(control, app, packed, { output, signal, from: taken })
+          taken = packed.tree
+        },
         async deploy() {
           const meanwhile = last && (await findMeanwhile(control, last))
           if (meanwhile !== undefined) output.warn(meanwhile)

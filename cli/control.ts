@@ -1,23 +1,12 @@
 // Control as the commands see it: one call a route. Answers come parsed where a command decides by them, and raw where
 // `--output json` passes them on.
-import { createReadStream } from 'node:fs'
-import { type Readable, Transform } from 'node:stream'
-import { uploadHeaders } from '@aether/contract/control-api'
+import type { Readable } from 'node:stream'
+import { objectPackType } from '@aether/contract/control-api'
 import type { Digest } from '@aether/contract/digest'
 import { type Answer, AnswerError, readAnswer } from './answer.ts'
 import { Failure } from './failure.ts'
 import type { Call, Http } from './http.ts'
 import { type Deployment, type DeploymentView, parseDeployment, parseDeploymentView } from './shapes.ts'
-
-export interface Upload {
-  readonly app: string
-  readonly digest: Digest
-  readonly file: string
-  readonly bytes: number
-  readonly signature: string | null
-  readonly commit: string | null
-  readonly onProgress: (sent: number) => void
-}
 
 export interface Raw<T> {
   readonly value: T
@@ -83,20 +72,29 @@ export function createControl(http: Http) {
         throw error
       }
     },
-    upload: ({ app, digest, file, bytes, signature, commit, onProgress }: Upload) =>
+    /** Of a tree's objects; at most `mostAskedObjects` of them. */
+    findLacking: async (app: string, digests: readonly string[]) => {
+      const { value } = await send(
+        { method: 'POST', path: `apps/${segment(app)}/objects/lacking`, json: { digests }, safety: 'repeatable' },
+        (answer) => ({ lacking: answer.texts('lacking'), unproven: answer.texts('unproven') }),
+      )
+      return value
+    },
+    /** Never repeated: what came of it stays, so whoever is cut off asks again what is lacking. */
+    sendObjects: (app: string, body: { readonly bytes: number | undefined; readonly open: () => Readable }) =>
       send(
         {
           method: 'POST',
-          path: 'artifacts',
-          safety: 'repeatable',
-          body: { bytes, type: 'application/gzip', open: () => counted(createReadStream(file), onProgress) },
-          headers: {
-            [uploadHeaders.app]: app,
-            [uploadHeaders.digest]: digest,
-            ...(signature === null ? {} : { [uploadHeaders.signature]: signature }),
-            ...(commit === null ? {} : { [uploadHeaders.commit]: commit }),
-          },
+          path: `apps/${segment(app)}/objects`,
+          body: { ...body, type: objectPackType },
+          safety: 'once',
         },
+        (answer) => answer.count('objects'),
+      ),
+    /** Throws `incomplete` where objects are lacking. */
+    registerTree: (app: string, digest: Digest, more: { readonly signature?: string; readonly commit?: string }) =>
+      send(
+        { method: 'PUT', path: `apps/${segment(app)}/trees/${digest}`, json: more, safety: 'repeatable' },
         (answer) => answer.text('digest'),
       ),
 
@@ -132,21 +130,6 @@ export function createControl(http: Http) {
     stop: (id: string) => http.send({ method: 'DELETE', path: `deployments/${segment(id)}`, safety: 'repeatable' }),
     close: () => http.close(),
   }
-}
-
-function counted(source: Readable, onProgress: (sent: number) => void): Readable {
-  let sent = 0
-  onProgress(0)
-  const counter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      sent += chunk.length
-      onProgress(sent)
-      done(null, chunk)
-    },
-  })
-  source.once('error', (error) => counter.destroy(error))
-  counter.once('close', () => source.destroy())
-  return source.pipe(counter)
 }
 
 function segment(text: string): string {

@@ -1,18 +1,19 @@
 // aether deploy: pack -> upload -> create or update the deployment -> wait until the digest serves.
 import { resolve } from 'node:path'
+import { recordBytes } from '@aether/artifact/delta-write'
 import { appOf } from './app-of.ts'
 import { applyDigest } from './apply-digest.ts'
 import type { CommandContext, CommandDefinition } from './command.ts'
 import { withControl } from './connect.ts'
 import type { Control } from './control.ts'
 import { refuseUnknownApp } from './known-app.ts'
-import { type PackedApp, packApp } from './pack-app.ts'
 import { packedRecord, packFlags, packOptions, sayPacked } from './pack-command.ts'
 import { loadProject } from './project.ts'
+import { type BuiltRelease, buildRelease } from './release-tree.ts'
+import { ChangedWhileSent, findContent, isTreeNeeded, sendTree } from './send-tree.ts'
 import type { Settings } from './settings.ts'
 import { formatBytes, formatMs, shortDigest } from './table.ts'
 import { timed } from './timed.ts'
-import { isUploadNeeded, upload } from './upload-artifact.ts'
 import { waitUntilServing } from './wait-serving.ts'
 import { readWish, specOf, type Wish } from './wish.ts'
 
@@ -20,8 +21,8 @@ export const deploy: CommandDefinition = {
   usage: 'deploy [folder]',
   summary: 'bring the app of a folder to its pods, and wait until it serves',
   about:
-    'Packs the folder as aether pack does, uploads the artifact where control does not have it, and makes it the wanted release ' +
-    'of the app. With --dev-hot the live pods take it in place, in seconds; without it new pods replace them. Ends when the new ' +
+    'Makes a tree of the folder and of its installed dependencies, sends what control does not have of it, and makes it the wanted ' +
+    'release of the app. Files that did not change since the deploy before (by size, times and inode) are not read again. With --dev-hot the live pods take it in place, in seconds; without it new pods replace them. Ends when the new ' +
     'digest serves, or says why it does not; the release before goes on serving then. The app is registered once, by aether ' +
     'apps create.',
   options: [
@@ -36,6 +37,7 @@ export const deploy: CommandDefinition = {
     ['--no-dev-hot', 'make new pods, whatever .aether.json says'],
     ['--dry-run', 'pack, and say what would happen'],
     ['--timeout <seconds>', 'longest wait for the release to serve (default: 300)'],
+    ['--full-check', 'install anew and read every file, whatever is known of them since the deploy before'],
     ...packFlags,
   ],
   examples: [
@@ -52,9 +54,18 @@ export const deploy: CommandDefinition = {
         const app = appOf(settings, project.appName)
         await refuseUnknownApp(control, app)
         const plan = { context, control, settings, app, wish }
-        return packApp(project, packOptions(context, settings), async (packed) => {
-          sayPacked(context, packed)
-          return flags.isSet('dry-run') ? rehearse(plan, packed) : bring(plan, packed)
+        const options = packOptions(context, settings)
+        const once = (fullCheck: boolean) =>
+          buildRelease(project, options, fullCheck, async (release) => {
+            sayPacked(context, release)
+            return flags.isSet('dry-run') ? rehearse(plan, release) : bring(plan, release)
+          })
+        const fullCheck = flags.isSet('full-check')
+        return once(fullCheck).catch((error: unknown) => {
+          // What was known of a file was wrong, or somebody wrote it in this moment.
+          if (fullCheck || !(error instanceof ChangedWhileSent)) throw error
+          context.output.warn(`${error.message}; every file is read again`)
+          return once(true)
         })
       },
       project.folder,
@@ -70,11 +81,16 @@ interface Plan {
   readonly wish: Wish
 }
 
-async function bring({ context, control, settings, app, wish }: Plan, packed: PackedApp) {
+async function bring({ context, control, settings, app, wish }: Plan, packed: BuiltRelease) {
   const { output, signal } = context
   const namespace = settings.namespace.value
-  const uploadMs = await timed(() => upload(output, control, app, packed))
-  output.line(uploadMs.value ? `upload     done in ${formatMs(uploadMs.ms)}` : 'upload     not needed, control has it')
+  const sent = await timed(() => sendTree(control, app, packed, { output, signal }))
+  const { isNew, bytes, objects } = sent.value
+  output.line(
+    isNew
+      ? `upload     done in ${formatMs(sent.ms)}, ${formatBytes(bytes)} of what is new`
+      : 'upload     not needed, control has it',
+  )
   const deployed = await timed(() =>
     applyDigest(control, { app, namespace, digest: packed.digest, ...specOf(settings, wish) }, signal),
   )
@@ -90,26 +106,36 @@ async function bring({ context, control, settings, app, wish }: Plan, packed: Pa
     namespace,
     deployment: id,
     status: 'running',
-    uploaded: uploadMs.value,
+    uploaded: isNew,
+    sent: { objects, bytes },
     created: deployed.value.isNew,
     ...packedRecord(packed),
-    ms: { ...packed.ms, upload: uploadMs.ms, deploy: deployed.ms, serving: serving.ms },
+    ms: { ...packed.ms, upload: sent.ms, deploy: deployed.ms, serving: serving.ms },
   }
 }
 
 /** What would happen, by reading alone. */
-async function rehearse({ context, control, settings, app }: Plan, packed: PackedApp) {
+async function rehearse({ context, control, settings, app }: Plan, packed: BuiltRelease) {
   const namespace = settings.namespace.value
-  const needsUpload = await isUploadNeeded(control, app, packed)
+  const needsUpload = await isTreeNeeded(control, app, packed)
+  const lacking = needsUpload ? recordBytes(await findContent(control, app, packed.tree, undefined)) : 0
   const live = await control.findLive(app, namespace)
   const action = live === undefined ? 'create' : live.digest === packed.digest ? 'nothing' : 'rollout'
   const { output } = context
   output.line()
-  output.line(`would ${needsUpload ? `upload ${formatBytes(packed.bytes)}` : 'upload nothing, control has it'}`)
+  output.line(`would ${needsUpload ? `upload ${formatBytes(lacking)}` : 'upload nothing, control has it'}`)
   if (live === undefined) output.line(`would create ${app} in ${namespace}`)
   else
     output.line(
       `would move ${app} in ${namespace} from ${shortDigest(live.digest)} to ${shortDigest(packed.digest)} ${settings.devHot ? 'in place' : 'by new pods'}`,
     )
-  return { dry_run: true, app, namespace, would_upload: needsUpload, would: action, ...packedRecord(packed) }
+  return {
+    dry_run: true,
+    app,
+    namespace,
+    would_upload: needsUpload,
+    would_send: lacking,
+    would: action,
+    ...packedRecord(packed),
+  }
 }

@@ -170,7 +170,7 @@ await test('an answer that is lost, a server that is away for a moment and a cut
   const once = (what: string) => !isFirst.has(what) && isFirst.add(what) !== undefined
   const harm = await startHarm(t, control.url, ({ method, url = '' }) => {
     if (method === 'GET' && url.startsWith('/apps/') && once('apps')) return 'unavailable'
-    if (method === 'POST' && url === '/artifacts' && once('upload')) return 'cut'
+    if (method === 'POST' && url.endsWith('/objects') && once('upload')) return 'cut'
     if (method === 'POST' && url === '/deployments' && once('create')) return 'lose'
     if (method === 'GET' && url.startsWith('/deployments/') && once('view')) return 'html'
     return 'none'
@@ -184,11 +184,11 @@ await test('an answer that is lost, a server that is away for a moment and a cut
 
   writeFileSync(join(folder, 'server.js'), `// ${'x'.repeat(100_000)}\n`)
   const always = await startHarm(t, control.url, ({ method, url }) =>
-    method === 'POST' && url === '/artifacts' ? 'cut' : 'none',
+    method === 'POST' && url?.endsWith('/objects') === true ? 'cut' : 'none',
   )
   const cut = await run(t, ['deploy', '--dev-hot', '--url', always.url], { cwd: folder, env })
   t.match(cut, { code: 40, stderr: /the connection to control at .* \(--url\) was lost \(\S+\)\nnext: / })
-  t.equal(always.seen.filter((line) => line.startsWith('POST /artifacts')).length, 4)
+  t.equal(always.seen.filter((line) => /^POST .*\/objects /.test(line)).length, 4)
 
   const away = await startHarm(t, control.url, () => 'unavailable')
   t.match(await run(t, ['list', '--url', away.url], { cwd: folder, env }), { code: 40, stderr: /answered 503\nnext: / })

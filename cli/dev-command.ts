@@ -87,7 +87,7 @@ async function devByControl({ context, app, folder }: Work): Promise<never> {
       return inWork({ app, namespace, place: url, folder, env, warn: output.warn }, (work) => {
         const spec = specOf({ ...settings, devHot: true }, wish)
         const { timeoutMs } = wish
-        const what = { control, url, folder, work, app, namespace, spec, key, timeoutMs, env, cwd, output, signal }
+        const what = { control, url, folder, app, namespace, spec, key, timeoutMs, env, cwd, output, signal }
         return followFolder(context, { folder, work, app }, createControlPlace(what))
       })
     },

@@ -66,7 +66,8 @@ async function readHolder(file: string): Promise<{ readonly pid: number; readonl
   return undefined
 }
 
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false
   try {
     process.kill(pid, 0)
     return true

@@ -3,13 +3,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { writeDelta } from '@aether/artifact/delta-write'
 import { createFullPack } from '@aether/artifact/full-pack'
-import { createIncrementalTree, type NextTree } from '@aether/artifact/incremental-tree'
+import type { NextTree } from '@aether/artifact/incremental-tree'
 import { deltaSuffix, fullSuffix } from '@aether/artifact/store-names'
 import { buildTree } from '@aether/artifact/tree-build'
 import { readSource } from '@aether/artifact/tree-source'
 import { type Digest, digestFromHex } from '@aether/contract/digest'
 import type { DevTree } from './dev-tree.ts'
-import { refuseTree } from './pack-tree.ts'
 
 export interface StoredRelease {
   readonly digest: Digest
@@ -28,7 +27,6 @@ export interface DevStore {
 const mostReleases = 16
 
 export function createDevStore(app: string): DevStore {
-  const trees = createIncrementalTree()
   /** By path; the last ones. The bytes of files are those of the last alone. */
   const releases = new Map<string, NextTree>()
   let folder = ''
@@ -68,10 +66,7 @@ export function createDevStore(app: string): DevStore {
   return {
     async add(tree) {
       folder = tree.path
-      const built = await trees
-        .build(readSource(folder), { isUntouched: (name) => tree.isUntouched(name) })
-        .catch(refuseTree)
-      tree.packed()
+      const built = await tree.build()
       count += 1
       // In no two starts the same: what is written again is tried again.
       const path = `/${Date.now()}${String(count).padStart(6, '0')}/${app}.tree`

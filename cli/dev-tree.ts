@@ -3,11 +3,14 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { createIncrementalTree, type NextTree } from '@aether/artifact/incremental-tree'
 import { nameOf } from '@aether/artifact/tree-name'
+import { readSource } from '@aether/artifact/tree-source'
 import { refuseEscapes } from './clean-copy.ts'
 import { errnoOf } from './failure.ts'
 import { loadIgnoreRules } from './ignore-rules.ts'
 import { installModules } from './install.ts'
+import { toPackFailure } from './pack-app.ts'
 import { loadProject } from './project.ts'
 import type { Env } from './settings.ts'
 import { createFolderSync, type Synced } from './sync-folder.ts'
@@ -31,10 +34,8 @@ export interface DevTree {
   checkLinks(): Promise<void>
   needsInstall(): Promise<boolean>
   install(): Promise<void>
-  /** Whether nothing was written below a folder, named as in tree-name.ts, since the last `packed`. */
-  isUntouched(folder: string): boolean
-  /** What was written until now is in a release. */
-  packed(): void
+  /** All of it as a tree, of which what did not change is not read. */
+  build(): Promise<NextTree>
 }
 
 const manifests = new Set(['package.json', 'package-lock.json', 'npm-shrinkwrap.json'])
@@ -47,6 +48,7 @@ export async function createDevTree(folder: string, work: string, options: DevTr
   let installed: string | undefined
   let isInstalling = false
   let hasNewLinks = false
+  const built = createIncrementalTree()
   // With all that they lie in.
   const written = new Set<string>()
   const touch = (name: string) => {
@@ -96,10 +98,13 @@ export async function createDevTree(folder: string, work: string, options: DevTr
       await refuseEscapes(path)
       installed = wanted
     },
-    isUntouched: (name) => !written.has(name) && !(isInstalling && /(?:^|\/)node_modules(?:\/|$)/.test(name)),
-    packed() {
+    async build() {
+      const isUntouched = (name: string) =>
+        !written.has(name) && !(isInstalling && /(?:^|\/)node_modules(?:\/|$)/.test(name))
+      const next = await built.build(readSource(path), { isUntouched }).catch(toPackFailure)
       written.clear()
       isInstalling = false
+      return next
     },
   }
 }

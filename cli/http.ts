@@ -8,13 +8,13 @@ import { isUnavailable, refusalOf } from './refusal.ts'
 import type { Setting } from './settings.ts'
 
 export interface Call {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Below control's URL, without a slash in front. */
   readonly path: string
   readonly query?: Readonly<Record<string, string | undefined>>
   readonly json?: unknown
-  /** A body that is made anew for each attempt. */
-  readonly body?: { readonly bytes: number; readonly type: string; readonly open: () => Readable }
+  /** A body that is made anew for each attempt; `bytes` where they are known before. */
+  readonly body?: { readonly bytes: number | undefined; readonly type: string; readonly open: () => Readable }
   readonly headers?: Readonly<Record<string, string>>
   /** `repeatable`: doing it twice is doing it once. `once`: sent again only where it cannot have arrived. */
   readonly safety: 'repeatable' | 'once'
@@ -110,7 +110,8 @@ async function ask(
       'user-agent': userAgent,
       ...(token === undefined ? {} : { authorization: `Bearer ${token.value}` }),
       ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
-      ...(call.body === undefined ? {} : { 'content-type': call.body.type, 'content-length': String(call.body.bytes) }),
+      ...(call.body === undefined ? {} : { 'content-type': call.body.type }),
+      ...(call.body?.bytes === undefined ? {} : { 'content-length': String(call.body.bytes) }),
       ...call.headers,
     },
   })

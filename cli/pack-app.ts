@@ -1,9 +1,11 @@
 // From a folder to a signed artifact: clean copy -> install (-> compile cache) -> archive or tree -> signature, in a folder of its own that goes away.
+import type { KeyObject } from 'node:crypto'
 import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PackError, type Packed, packFolder } from '@aether/artifact/pack'
 import { signDigest } from '@aether/artifact/sign'
+import { TreeError } from '@aether/artifact/tree-error'
 import type { StoreFile } from '@aether/artifact/tree-store'
 import { copyClean, refuseEscapes } from './clean-copy.ts'
 import { readCommit } from './commit.ts'
@@ -39,17 +41,20 @@ export interface PackedApp extends Packed {
   readonly ms: { readonly install: number; readonly compileCache: number; readonly pack: number }
 }
 
-export async function packApp<T>(
+/** What a release is made of, in a folder of its own that goes away when `use` has ended. */
+export interface PreparedApp {
+  readonly tree: string
+  readonly work: string
+  readonly compileCache: CompileCache | null
+  readonly ms: { readonly install: number; readonly compileCache: number }
+}
+
+export async function prepareApp<T>(
   project: Project,
   options: PackOptions,
-  use: (packed: PackedApp) => Promise<T>,
+  use: (prepared: PreparedApp) => Promise<T>,
 ): Promise<T> {
   const { output, signal, env } = options
-  const started = performance.now()
-  // A key that cannot be used shows before the work is done, not after.
-  const key = options.signingKey && (await loadSigningKey(options.signingKey, output.warn))
-  if (key === undefined) output.warn('AETHER_SIGNING_KEY is not set: the artifact is not signed')
-  const commit = await readCommit(project.folder, options)
   const work = await realpath(await mkdtemp(join(tmpdir(), 'aether-pack-')))
   try {
     const tree = join(work, 'app') // always the same name: npm may write it down
@@ -70,6 +75,31 @@ export async function packApp<T>(
     const compileCache = options.compileCache ? await makeCompileCache(tree, work, options) : null
     const compileCacheMs = performance.now() - starting
     signal.throwIfAborted()
+    const ms = { install: Math.round(installMs), compileCache: Math.round(compileCacheMs) }
+    return await use({ tree, work, compileCache, ms })
+  } finally {
+    output.transient('')
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+/** A key that cannot be used shows before the work is done, not after. */
+export async function loadPackKey({ signingKey, output }: PackOptions): Promise<KeyObject | undefined> {
+  const key = signingKey && (await loadSigningKey(signingKey, output.warn))
+  if (key === undefined) output.warn('AETHER_SIGNING_KEY is not set: the artifact is not signed')
+  return key
+}
+
+export async function packApp<T>(
+  project: Project,
+  options: PackOptions,
+  use: (packed: PackedApp) => Promise<T>,
+): Promise<T> {
+  const started = performance.now()
+  const { output, signal } = options
+  const key = await loadPackKey(options)
+  const commit = await readCommit(project.folder, options)
+  return prepareApp(project, options, async ({ tree, work, compileCache, ms }) => {
     output.transient('packing ...')
     const packed =
       options.tree === undefined
@@ -77,21 +107,14 @@ export async function packApp<T>(
         : await packTree(tree, options.tree, output)
     output.transient('')
     signal.throwIfAborted()
-    return await use({
+    return use({
       ...packed,
       signature: key === undefined ? null : signDigest(packed.digest, key),
       commit,
       compileCache,
-      ms: {
-        install: Math.round(installMs),
-        compileCache: Math.round(compileCacheMs),
-        pack: Math.round(performance.now() - started - installMs - compileCacheMs),
-      },
+      ms: { ...ms, pack: Math.round(performance.now() - started - ms.install - ms.compileCache) },
     })
-  } finally {
-    output.transient('')
-    await rm(work, { recursive: true, force: true })
-  }
+  })
 }
 
 async function makeCompileCache(
@@ -108,6 +131,6 @@ async function makeCompileCache(
 }
 
 export function toPackFailure(error: unknown): never {
-  if (!(error instanceof PackError)) throw error
+  if (!(error instanceof PackError) && !(error instanceof TreeError)) throw error
   throw new Failure('failed', error.message, { cause: error, next: 'look into .aetherignore' })
 }

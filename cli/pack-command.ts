@@ -81,7 +81,10 @@ export function packOptions({ env, signal, output, flags }: CommandContext, sett
   }
 }
 
-export function sayPacked({ output }: CommandContext, packed: PackedApp): void {
+/** What is said of a release, however it travels. */
+export type PackedFacts = Omit<PackedApp, 'file' | 'store'>
+
+export function sayPacked({ output }: CommandContext, packed: PackedFacts): void {
   output.line(`digest     ${packed.digest}`)
   output.line(`size       ${formatBytes(packed.bytes)}, ${packed.entries} entries`)
   output.line(`signature  ${packed.signature === null ? 'none' : `${packed.signature.slice(0, 16)}...`}`)
@@ -92,7 +95,7 @@ export function sayPacked({ output }: CommandContext, packed: PackedApp): void {
   output.line(`took       install ${formatMs(ms.install)}, ${took}pack ${formatMs(ms.pack)}`)
 }
 
-export function packedRecord({ digest, bytes, entries, signature, commit, compileCache, ms }: PackedApp) {
+export function packedRecord({ digest, bytes, entries, signature, commit, compileCache, ms }: PackedFacts) {
   return { digest, bytes, entries, signature, commit, compileCache, ms }
 }
 

@@ -87,7 +87,7 @@ function refuseFrom(file: string, cause: unknown): never {
   })
 }
 
-export function refuseTree(cause: unknown): never {
+function refuseTree(cause: unknown): never {
   if (!(cause instanceof TreeError)) throw cause
   throw new Failure('failed', cause.message, { cause, next: 'look into .aetherignore' })
 }

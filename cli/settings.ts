@@ -43,6 +43,10 @@ export const environmentHelp: readonly (readonly [name: string, text: string])[]
   ['AETHER_TOKEN', 'token shown to control; it has no flag, because arguments can be read by others'],
   ['AETHER_URL', `where control answers (default ${defaultUrl})`],
   ['NO_COLOR', 'any value: no colours'],
+  [
+    'XDG_CACHE_HOME',
+    'aether deploy keeps in aether/deploy in it what it installed and knows of files (default ~/.cache)',
+  ],
   ['XDG_CONFIG_HOME', "the user's file is aether/config.json in it, beside the development key (default ~/.config)"],
   [
     'XDG_STATE_HOME',

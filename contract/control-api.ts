@@ -20,6 +20,12 @@ export const uploadHeaders = {
   commit: 'aether-commit',
 } as const
 
+/** Content type of `POST /apps/{app}/objects`: an object pack (docs/artifact-format.md). */
+export const objectPackType = 'application/vnd.aether.objects'
+
+/** Of digests in one `POST /apps/{app}/objects/lacking`. */
+export const mostAskedObjects = 5_000
+
 /** Routes that agents ask; the caller is known by its token alone. */
 export const agentPaths = {
   /** GET: 200 with a SelfTarget; 404 where no digest is wanted. */

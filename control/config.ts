@@ -14,6 +14,8 @@ export interface ControlConfig {
   /** Undefined: one for an admin, made at the first start. */
   readonly tokens: readonly ApiToken[] | undefined
   readonly maxArtifactBytes: number
+  readonly maxUnpackedBytes: number
+  readonly maxEntries: number
   readonly requireSignature: boolean
   readonly cluster: 'none' | 'kubernetes'
   /** Undefined: the service account of the pod. */
@@ -66,6 +68,18 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Con
       1024 ** 3,
       { min: 1, max: 1024 ** 4 },
       'Largest artifact, packed.',
+    ),
+    maxUnpackedBytes: read.integer(
+      'AETHER_MAX_UNPACKED_BYTES',
+      4 * 1024 ** 3,
+      { min: 1, max: 1024 ** 4 },
+      'Largest release, unpacked.',
+    ),
+    maxEntries: read.integer(
+      'AETHER_MAX_ENTRIES',
+      200_000,
+      { min: 1, max: 10_000_000 },
+      'Most files, folders and links in a release.',
     ),
     requireSignature: read.boolean(
       'AETHER_REQUIRE_SIGNATURE',

@@ -7,6 +7,7 @@ import { createRegistry, setBuildInfo } from '@aether/runtime/metrics'
 import { runParts } from '@aether/runtime/parts'
 import { createAppMetrics } from './app-metrics.ts'
 import { createFolderBlobs } from './blobs/folder.ts'
+import { createFolderTrees } from './blobs/tree-folder.ts'
 import { loadConfig } from './config.ts'
 import { createDomain } from './domain/create-services.ts'
 import { ControlError } from './domain/errors.ts'
@@ -17,6 +18,10 @@ import { openCluster } from './open-cluster.ts'
 import about from './package.json' with { type: 'json' }
 import { openStore } from './store/open.ts'
 import { createTokens } from './tokens.ts'
+import { createTreeUpkeep } from './tree-upkeep.ts'
+
+/** Of packs and deltas that were made for pods: some twenty full packs of a large app. */
+const mostMadeBytes = 1024 ** 3
 
 await runCommand(
   'control',
@@ -29,14 +34,17 @@ await runCommand(
     setBuildInfo(registry, metrics.buildInfo, 'control')
     const store = await openStore({ databaseUrl: config.databaseUrl, dataFolder: config.dataDir })
     const blobs = createFolderBlobs(join(config.dataDir, 'artifacts'))
+    const treeBlobs = createFolderTrees(join(config.dataDir, 'trees'), mostMadeBytes)
     const cluster = await openCluster(config, store, log)
     const counts = createAppMetrics(registry, store, log)
-    const { services, controller } = createDomain({ ...config, store, blobs, cluster, log, metrics: counts })
+    const world = { store, blobs, treeBlobs, cluster, log, metrics: counts }
+    const { services, controller, trees } = createDomain({ ...config, ...world })
     const { version } = about
     const app = await buildApp({ ...config, services, audit: store.audit, registry, log, version })
     const parts = [
       { name: 'store', start: () => {}, stop: () => store.close() },
       { name: 'artifacts', start: () => blobs.recover(), stop: () => {} },
+      createTreeUpkeep(trees, log),
       createTokens(config, store, log),
       controller,
       createListener(app, { ...config, log }),

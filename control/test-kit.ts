@@ -12,11 +12,13 @@ import tap, { type Test } from 'tap'
 import { Check } from 'typebox/schema'
 import { createAppMetrics } from './app-metrics.ts'
 import { createFolderBlobs } from './blobs/folder.ts'
+import { createFolderTrees } from './blobs/tree-folder.ts'
 import { createLocalCluster } from './cluster/local.ts'
 import { localFilesOf } from './cluster/local-files.ts'
 import { createDomain } from './domain/create-services.ts'
 import type { AuditEntry } from './domain/model.ts'
 import type { Store } from './domain/ports.ts'
+import type { TreePolicy } from './domain/trees.ts'
 import { buildApp, type HttpOptions } from './http/app.ts'
 import { openStore } from './store/open.ts'
 
@@ -57,7 +59,8 @@ function openOnce(): Promise<Store> {
 /** With an app of its own, a user of each role, and the token of the app's agents. The last one's tokens are in force. */
 export async function openControl(
   t: Test,
-  options: Partial<HttpOptions> & { readonly maxArtifactBytes?: number } = {},
+  options: Partial<HttpOptions> &
+    Partial<Pick<TreePolicy, 'maxArtifactBytes' | 'maxUnpackedBytes' | 'maxEntries'>> = {},
 ) {
   const folder = await mkdtemp(join(tmpdir(), 'aether-control-'))
   count += 1
@@ -74,19 +77,23 @@ export async function openControl(
   }
   const store = await openOnce()
   const blobs = createFolderBlobs(join(folder, 'artifacts'))
+  const treeBlobs = createFolderTrees(join(folder, 'trees'), 64 * 1024 ** 2)
   const cluster = createLocalCluster({
     folder: join(folder, 'targets'),
     setAgentToken: store.setAgentToken,
     intervalMs: 500,
   })
   const registry = createRegistry()
-  const { services, controller } = createDomain({
+  const { services, controller, trees } = createDomain({
     store,
     blobs,
+    treeBlobs,
     cluster,
     publicUrl: 'http://control.test',
     syncTimeoutMs: 60_000,
     maxArtifactBytes: options.maxArtifactBytes ?? 1024 ** 3,
+    maxUnpackedBytes: options.maxUnpackedBytes ?? 1024 ** 3,
+    maxEntries: options.maxEntries ?? 50_000,
     requireSignature: false,
     log,
     metrics: createAppMetrics(registry, store, log),
@@ -105,6 +112,7 @@ export async function openControl(
     ...options,
   })
   await blobs.recover()
+  await treeBlobs.recover([])
   controller.start()
   t.teardown(async () => {
     await instance.close()
@@ -168,7 +176,7 @@ export async function openControl(
     })
   }
 
-  return { app, instance, services, store, registry, audited, logged, tokens, folder, ask, upload }
+  return { app, instance, services, trees, store, registry, audited, logged, tokens, folder, ask, upload }
 }
 
 type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'

@@ -62,7 +62,7 @@ await test('shows v1, v2, the refusal of a tampered v3 and what one edited line 
   const bytesOf = (row: string) => Number(new RegExp(`${row} +([\\d,]+) bytes`).exec(output)?.[1]?.replaceAll(',', ''))
   t.ok(bytesOf('the first time: all of it') > 100_000)
   t.ok(bytesOf('the line: what changed') < 5000)
-  t.match(output, /fetched +\d+ bytes for 3\.1\.1, from its delta/)
+  t.match(output, /fetched +\d+ bytes for 3\.1\.1, source=delta/)
   const [, answered, failed] = /(\d+) requests answered, (\d+) failed/.exec(output) ?? []
   t.ok(Number(answered) > 100, `${answered} answered`)
   t.equal(failed, '0', 'also while the process is replaced')

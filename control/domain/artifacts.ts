@@ -1,28 +1,27 @@
 // Artifacts: taken in only where the app's signature and the digest hold, given out only to whose they are.
 
+import { Readable } from 'node:stream'
 import { uploadHeaders } from '@aether/contract/control-api'
 import { type Digest, hexOf } from '@aether/contract/digest'
-import { toReasonError } from '@aether/contract/reasons'
-import { parsePublicKeys } from '@aether/verifier/keys'
-import { parseSignature, verifySignature } from '@aether/verifier/verify'
 import { findApp } from './apps.ts'
 import { ControlError } from './errors.ts'
 import type { AppName, Artifact, Principal } from './model.ts'
 import type { Blobs, StagedBlob, Store } from './ports.ts'
 import type { Artifacts, Upload } from './services.ts'
+import { type SignaturePolicy, verifyUpload } from './signature.ts'
+import type { OwnTrees } from './trees.ts'
 
 type ArtifactStore = Pick<Store, 'findApp' | 'listKeys' | 'findArtifact' | 'addArtifact' | 'appsOf' | 'listArtifacts'>
 
-export interface ArtifactPolicy {
+export interface ArtifactPolicy extends SignaturePolicy {
   readonly maxArtifactBytes: number
-  /** False takes an unsigned artifact for an app that has no key: for development. */
-  readonly requireSignature: boolean
 }
 
 /** `arrived` is told of each artifact that was not there before. */
 export function createArtifacts(
   store: ArtifactStore,
   blobs: Blobs,
+  trees: Pick<OwnTrees, 'object' | 'files'>,
   policy: ArtifactPolicy,
   arrived: (app: AppName) => void,
 ): Artifacts {
@@ -32,8 +31,11 @@ export function createArtifacts(
       await findApp(store, app, uploadHeaders.app)
       if (length !== null && length > policy.maxArtifactBytes) throw tooLarge(length, policy)
       const signed = await verifyUpload(store, upload, policy)
-      const row = { app, digest, ...signed, commit: upload.commit, uploadedBy: upload.by }
       const known = await store.findArtifact(app, digest)
+      if (known?.kind === 'tree')
+        throw new ControlError('conflict', `${digest} is a tree of ${app}: there is no archive to send`)
+      const kind: Artifact['kind'] = 'archive'
+      const row = { app, digest, kind, entries: null, ...signed, commit: upload.commit, uploadedBy: upload.by }
       const size = known === undefined ? undefined : await blobs.sizeOf(digest)
       // This app has sent these bytes before; what another app has sent is no reason not to ask for them.
       if (size !== undefined) return store.addArtifact({ ...row, bytes: size })
@@ -51,10 +53,32 @@ export function createArtifacts(
     async find(digest, who) {
       const artifact = await findFor(store, digest, who)
       // As if it had never come, so that whoever has it sends it again.
-      if ((await blobs.sizeOf(digest)) !== undefined) return artifact
+      const isThere =
+        artifact.kind === 'tree'
+          ? (await trees.object(artifact.app, digest)) !== undefined
+          : (await blobs.sizeOf(digest)) !== undefined
+      if (isThere) return artifact
       throw new ControlError('unknown_artifact', `the bytes of ${digest} are lost: upload it again`)
     },
-    open: ({ digest }, range) => blobs.open(digest, range),
+    async open({ app, digest, kind, bytes }, file) {
+      if (kind === 'archive') {
+        if (file !== 'itself')
+          throw new ControlError('unknown_artifact', `${digest} is an archive: it has nothing beside it`)
+        const close = () => Promise.resolve()
+        return { bytes, etag: `"${digest}"`, isArchive: true, open: (range) => blobs.open(digest, range), close }
+      }
+      if (file !== 'itself') return { ...(await trees.files.open(app, hexOf(digest), file)), isArchive: false }
+      const root = await trees.object(app, digest)
+      if (root === undefined)
+        throw new ControlError('unknown_artifact', `the root of ${digest} is lost: deploy it again`)
+      return {
+        bytes: root.length,
+        etag: `"${digest}"`,
+        isArchive: false,
+        open: async (range) => Readable.from([range === null ? root : root.subarray(range.start, range.end + 1)]),
+        close: () => Promise.resolve(),
+      }
+    },
     async list(app, page) {
       if (app !== null) await findApp(store, app)
       return store.listArtifacts({ app }, page)
@@ -84,36 +108,6 @@ async function findFor(store: ArtifactStore, digest: Digest, who: Principal): Pr
   const artifact = app === undefined ? undefined : await store.findArtifact(app, digest)
   if (artifact !== undefined) return artifact
   throw new ControlError('unknown_artifact', `there is no artifact ${digest}`)
-}
-
-/** The signature covers the digest, so it is verified before a byte is read. */
-async function verifyUpload(
-  store: ArtifactStore,
-  { app, digest, signature }: Upload,
-  { requireSignature }: ArtifactPolicy,
-): Promise<Pick<Artifact, 'signature' | 'keyId'>> {
-  const field = uploadHeaders.signature
-  const rows = await store.listKeys(app)
-  if (signature === null) {
-    if (rows.length === 0 && !requireSignature) return { signature: null, keyId: null }
-    const remedy =
-      rows.length > 0 ? `sign the digest with a key of ${app}` : `register a key of ${app} and sign with it`
-    throw new ControlError('signature_required', `${field} is missing: ${remedy}`, { field })
-  }
-  if (rows.length === 0)
-    throw new ControlError('bad_signature', `${app} has no key that a signature could be verified with: register one`, {
-      field,
-    })
-  try {
-    const bytes = parseSignature(signature, field)
-    const keys = rows.flatMap(({ key, id }) => parsePublicKeys(key, `key ${id} of ${app}`))
-    return { signature: Buffer.from(bytes).toString('hex'), keyId: verifySignature(digest, bytes, keys).id }
-  } catch (cause) {
-    const error = toReasonError(cause)
-    // A key that is in the table and may not be trusted is no fault of who uploads.
-    if (error.reason !== 'signature') throw error
-    throw new ControlError('bad_signature', error.message, { cause, field })
-  }
 }
 
 function holdUpload({ digest, length }: Upload, staged: StagedBlob): void {

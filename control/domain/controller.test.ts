@@ -13,6 +13,7 @@ import { eventually } from '@aether/runtime/test-process'
 import tap, { type Test, test } from 'tap'
 import { createAppMetrics } from '../app-metrics.ts'
 import { createFolderBlobs } from '../blobs/folder.ts'
+import { createFolderTrees } from '../blobs/tree-folder.ts'
 import { createLocalCluster } from '../cluster/local.ts'
 import { localFilesOf } from '../cluster/local-files.ts'
 import { openStore } from '../store/open.ts'
@@ -61,7 +62,10 @@ async function createWorld(t: Test, store: Store, { syncTimeoutMs = 60_000 } = {
       }),
       publicUrl,
       syncTimeoutMs,
+      treeBlobs: createFolderTrees(join(folder, 'trees'), 1024 ** 2),
       maxArtifactBytes: 1024,
+      maxUnpackedBytes: 1024 ** 2,
+      maxEntries: 1000,
       requireSignature: true,
       log,
       metrics: createAppMetrics(createRegistry(), store, log),

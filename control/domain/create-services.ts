@@ -6,21 +6,32 @@ import { type ArtifactPolicy, createArtifacts } from './artifacts.ts'
 import { type Controller, type ControllerOptions, createController } from './controller.ts'
 import { createDeployments } from './deployments.ts'
 import { ControlError } from './errors.ts'
-import type { Blobs, Cluster, Store } from './ports.ts'
+import type { Blobs, Cluster, Store, TreeBlobs } from './ports.ts'
 import type { Services } from './services.ts'
+import { createTrees, type OwnTrees, type TreePolicy } from './trees.ts'
 
-export interface DomainOptions extends ControllerOptions, ArtifactPolicy {
+export interface DomainOptions extends ControllerOptions, ArtifactPolicy, TreePolicy {
   readonly blobs: Blobs
+  readonly treeBlobs: TreeBlobs
 }
 
-export function createDomain(options: DomainOptions): { readonly services: Services; readonly controller: Controller } {
-  const { store, cluster, blobs, publicUrl } = options
+export interface Domain {
+  readonly services: Services
+  readonly controller: Controller
+  readonly trees: Pick<OwnTrees, 'recover' | 'collect'>
+}
+
+export function createDomain(options: DomainOptions): Domain {
+  const { store, cluster, blobs, treeBlobs, publicUrl } = options
   const controller = createController(options)
+  const trees = createTrees(store, treeBlobs, options, controller.wakeApp)
   return {
     controller,
+    trees,
     services: {
       apps: createApps(store),
-      artifacts: createArtifacts(store, blobs, options, controller.wakeApp),
+      artifacts: createArtifacts(store, blobs, trees, options, controller.wakeApp),
+      trees,
       deployments: createDeployments(store, cluster, controller.wake, controller.alone),
       agents: createAgents(store, cluster, publicUrl, controller.wake),
       authenticate: (token) => authenticate(store, cluster, token),

@@ -17,6 +17,8 @@ const table = {
   range: { status: 416, title: 'The range lies outside the artifact' },
   media_type: { status: 415, title: 'The body has a type that is not taken' },
   wrong_digest: { status: 422, title: 'The bytes do not have the digest that was said' },
+  bad_tree: { status: 422, title: 'The tree is none that a pod would take' },
+  incomplete: { status: 409, title: 'Objects of the tree are lacking' },
   truncated: { status: 400, title: 'The body ended before its length' },
   bad_signature: { status: 422, title: 'The signature does not hold under any key of the app' },
   signature_required: { status: 422, title: 'The app has keys, and the artifact no signature' },

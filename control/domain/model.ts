@@ -20,16 +20,36 @@ export interface PublicKeyRow {
   readonly createdAt: Date
 }
 
+export const artifactKinds = ['archive', 'tree'] as const
+
 export interface Artifact {
   readonly app: AppName
   readonly digest: Digest
+  readonly kind: (typeof artifactKinds)[number]
+  /** Of an archive as it came; of a tree those of its files, expanded. */
   readonly bytes: number
+  /** Of a tree, expanded; null for an archive, which nobody has looked into. */
+  readonly entries: number | null
   /** 128 hex characters; null where the app has no key yet and the policy takes that. */
   readonly signature: string | null
   readonly keyId: string | null
   readonly commit: string | null
   readonly uploadedBy: string
   readonly createdAt: Date
+}
+
+export const objectKinds = ['object', 'file'] as const
+
+/** Where a folder object or a file of an app's trees lies. */
+export interface StoredPlace {
+  /** 64 hex characters, as all digests within trees. */
+  readonly digest: string
+  readonly kind: (typeof objectKinds)[number]
+  readonly pack: string
+  readonly at: number
+  readonly bytes: number
+  /** An artifact of the app names it: everything below it is there. */
+  readonly isNamed: boolean
 }
 
 /** What is wanted: `rollback` is active on purpose with an earlier digest. */

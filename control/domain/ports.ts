@@ -17,6 +17,7 @@ import type {
   Principal,
   PublicKeyRow,
   Report,
+  StoredPlace,
 } from './model.ts'
 
 /** Every call is one transaction. Throws ControlError `database_unavailable` where the database cannot be reached. */
@@ -40,6 +41,26 @@ export interface Store {
   appsOf(digest: Digest): Promise<readonly AppName[]>
   /** Newest first. */
   listArtifacts(filter: { readonly app: AppName | null }, page: Page): Promise<Paged<Artifact>>
+
+  /** What is not named yet stays some time longer for having been asked for. */
+  renewObjects(app: AppName, digests: readonly string[]): Promise<void>
+  /** Those of these objects that the app has. */
+  findObjects(app: AppName, digests: readonly string[]): Promise<readonly StoredPlace[]>
+  /** What came into a pack, and is durable there; what the app has elsewhere stays where it is. */
+  addObjects(app: AppName, pack: string, objects: readonly Omit<StoredPlace, 'pack' | 'isNamed'>[]): Promise<void>
+  /**
+   * The artifact, as `addArtifact`, and that it names these objects: all that it is made of and nothing named yet. Throws
+   * `incomplete` where one of them is gone meanwhile.
+   */
+  addTree(
+    artifact: Omit<Artifact, 'createdAt'>,
+    named: readonly string[],
+  ): Promise<{ readonly artifact: Artifact; readonly isNew: boolean }>
+  /** Forgets objects that nobody names and nobody asked for in so many seconds; answers the packs that hold nothing any more. */
+  collectObjects(seconds: number): Promise<readonly PackRef[]>
+  listPacks(): Promise<readonly PackRef[]>
+  /** Forgets what lay in these packs, which are lost, and trusts no tree of their apps to be whole until it is sent again. */
+  losePacks(packs: readonly PackRef[]): Promise<void>
 
   /** With its first event. Throws `conflict` where the app has one in that namespace that is not stopped. */
   createDeployment(spec: DeploymentSpec, digest: Digest, event: NewEvent): Promise<Deployment>
@@ -109,6 +130,53 @@ export interface Blobs {
   /** Throws `unknown_artifact` where there is none. */
   open(digest: Digest, range: ByteRange | null): Promise<NodeJS.ReadableStream>
   remove(digest: Digest): Promise<void>
+}
+
+export interface PackRef {
+  readonly app: AppName
+  readonly id: string
+}
+
+/** A pack that is being written. */
+export interface PackWriter {
+  append(parts: readonly Uint8Array[]): Promise<void>
+  /** What was appended is durable. */
+  sync(): Promise<void>
+  /** Cuts it to so many bytes, durably; 0 removes it. */
+  close(length: number): Promise<void>
+}
+
+export interface PackReader {
+  /** A buffer of its own, of `least` bytes, or up to `most` where the pack goes on. Throws `unknown_artifact` where it is lost. */
+  read(pack: string, at: number, least: number, most: number): Promise<Buffer>
+  close(): Promise<void>
+}
+
+/** A file that was made of a tree; it can be made again. */
+export interface MadeFile {
+  readonly bytes: number
+  /** Strong (RFC 9110, 8.8.1): of this making alone. */
+  readonly etag: string
+  /** To be read once, or closed. */
+  open(range: ByteRange | null): Promise<NodeJS.ReadableStream>
+  close(): Promise<void>
+}
+
+/** Where the objects of trees lie, app by app, and what is made of them. Throws ControlError `storage_unavailable`. */
+export interface TreeBlobs {
+  /** Removes what a crash left: packs that are not among these. Answers those that are lost. */
+  recover(known: readonly PackRef[]): Promise<readonly PackRef[]>
+  createPack(ref: PackRef): Promise<PackWriter>
+  openPacks(app: AppName): PackReader
+  removePack(ref: PackRef): Promise<void>
+  /** Undefined where it is not made, or was removed to make room. */
+  findMade(app: AppName, name: string): Promise<MadeFile | undefined>
+  /** Writes files of these names, which appear together and whole, or not at all; the longest unused go to make room. */
+  make(
+    app: AppName,
+    names: readonly string[],
+    write: (puts: readonly ((bytes: Uint8Array) => Promise<void>)[]) => Promise<void>,
+  ): Promise<void>
 }
 
 /** What the annotations of an object ask for; text as written, since anybody may have written it. */

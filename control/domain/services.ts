@@ -15,7 +15,8 @@ import type {
   PublicKeyRow,
   Report,
 } from './model.ts'
-import type { ByteRange } from './ports.ts'
+import type { MadeFile } from './ports.ts'
+import type { TreeFile } from './tree-files.ts'
 
 export type Agent = Extract<Principal, { kind: 'agent' }>
 
@@ -43,12 +44,42 @@ export interface Upload {
   readonly body: AsyncIterable<Uint8Array>
 }
 
+export interface ArtifactFile extends MadeFile {
+  readonly isArchive: boolean
+}
+
+export interface TakenObjects {
+  /** How many came whole. */
+  readonly objects: number
+  /** Of theirs, unpacked. */
+  readonly bytes: number
+}
+
+/** Digests of objects are 64 hex characters. */
+export interface Trees {
+  /**
+   * `lacking`: the app has never sent them, or not of late. `unproven`: folder objects that are there and no artifact names,
+   * so that what they lead to may be lacking.
+   */
+  lacking(
+    app: AppName,
+    digests: readonly string[],
+  ): Promise<{ readonly lacking: readonly string[]; readonly unproven: readonly string[] }>
+  /** What came whole stays, whatever this throws. */
+  take(app: AppName, body: AsyncIterable<Uint8Array>): Promise<TakenObjects>
+  /** Throws `incomplete` where objects are lacking, `bad_tree` where no pod would take it. */
+  register(
+    tree: Pick<Upload, 'app' | 'digest' | 'signature' | 'commit' | 'by'>,
+  ): Promise<{ readonly artifact: Artifact; readonly isNew: boolean }>
+}
+
 export interface Artifacts {
   /** Checks app, size and signature before the first byte is read; the digest at the last. */
   upload(upload: Upload): Promise<{ readonly artifact: Artifact; readonly isNew: boolean }>
   /** The artifact as `who` may see it: an agent only its own app's (`foreign_artifact`). */
   find(digest: Digest, who: Principal): Promise<Artifact>
-  open(artifact: Artifact, range: ByteRange | null): Promise<NodeJS.ReadableStream>
+  /** Its bytes, those of a tree's root object, or a file that stands beside that. */
+  open(artifact: Artifact, file: 'itself' | TreeFile): Promise<ArtifactFile>
   list(app: AppName | null, page: Page): Promise<Paged<Artifact>>
 }
 
@@ -88,6 +119,7 @@ export interface Agents {
 export interface Services {
   readonly apps: Apps
   readonly artifacts: Artifacts
+  readonly trees: Trees
   readonly deployments: Deployments
   readonly agents: Agents
   /** Who shows this token: a user of the table, or a pod. Undefined where nobody does. */

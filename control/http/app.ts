@@ -28,6 +28,8 @@ import { sendProblem, toControlError } from './problem.ts'
 import { readQuery } from './query.ts'
 import type { Instance } from './request.ts'
 import { requestIdHeader, requestIdOf } from './request-id.ts'
+import { streamedBodies } from './streamed-body.ts'
+import { addObjectsRoute, addTreeRoutes } from './trees.ts'
 import { collectPaths, refuseUnknownRoutes } from './unknown-routes.ts'
 import { addUploadRoute } from './upload.ts'
 
@@ -115,8 +117,7 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
     // 3
     await guard.hook(request, reply)
     // The body is wanted now; an upload says so itself, later.
-    const isUpload = request.routeOptions.schema?.operationId === 'uploadArtifact'
-    if (!isUpload) askForBody(request.raw, reply.raw)
+    if (!streamedBodies.has(request.routeOptions.schema?.operationId ?? '')) askForBody(request.raw, reply.raw)
   })
   app.addHook('preValidation', readQuery)
   app.addHook('onSend', async (request, reply) => {
@@ -144,6 +145,8 @@ export async function buildApp(options: HttpOptions): Promise<Instance> {
   addArtifactRoutes(app, services.artifacts)
   addDownloadRoutes(app, services.artifacts, metrics)
   await app.register(async (scope: Instance) => addUploadRoute(scope, services.artifacts, metrics))
+  addTreeRoutes(app, services.trees)
+  await app.register(async (scope: Instance) => addObjectsRoute(scope, services.trees, metrics))
   addDeploymentRoutes(app, services.deployments, options)
   addAgentRoutes(app, services.agents)
   addOpenApiRoute(app)

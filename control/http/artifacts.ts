@@ -2,10 +2,22 @@
 
 import { digestFromHex } from '@aether/contract/digest'
 import { Type } from 'typebox'
-import type { Artifact } from '../domain/model.ts'
+import { type Artifact, artifactKinds } from '../domain/model.ts'
 import type { Artifacts } from '../domain/services.ts'
 import { type Instance, principalOf } from './request.ts'
-import { appName, digest, digestParams, next, noQuery, pageFields, pageOf, refusals, strict, time } from './schemas.ts'
+import {
+  appName,
+  digest,
+  digestParams,
+  next,
+  noQuery,
+  oneOf,
+  pageFields,
+  pageOf,
+  refusals,
+  strict,
+  time,
+} from './schemas.ts'
 
 const nullable = Type.Union([Type.String(), Type.Null()])
 
@@ -16,7 +28,9 @@ export const artifactBody = Type.Object(
   {
     app: appName,
     digest,
-    bytes: Type.Integer(),
+    kind: oneOf(artifactKinds, { description: 'An archive, or a tree (docs/artifact-format.md).' }),
+    bytes: Type.Integer({ description: 'Of an archive as it is; of a tree those of its files.' }),
+    entries: Type.Union([Type.Integer(), Type.Null()], { description: 'Of a tree.' }),
     signature: nullable,
     key_id: nullable,
     commit: nullable,
@@ -72,11 +86,13 @@ export function parseDigestPath(text: string) {
 }
 
 export function formatArtifact(artifact: Artifact) {
-  const { app, bytes, signature, commit } = artifact
+  const { app, kind, bytes, entries, signature, commit } = artifact
   return {
     app,
     digest: artifact.digest,
+    kind,
     bytes,
+    entries,
     signature,
     key_id: artifact.keyId,
     commit,

@@ -3,8 +3,8 @@ import { roles } from '@aether/contract/control-api'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifySchema } from 'fastify'
-import { artifactTypes } from './artifacts.ts'
 import type { Instance } from './request.ts'
+import { streamedBodies } from './streamed-body.ts'
 
 const description = `Keeps artifacts, keys and deployments, and moves what runs.
 
@@ -38,7 +38,7 @@ function documentedOf(schema: FastifySchema): FastifySchema {
   const { operationId } = schema
   // The plugin adds a suffix, for those that share the id of their GET.
   if (operationId === 'headArtifact-head') return { ...schema, operationId: 'headArtifact' }
-  // Its body is a stream, so the route has no schema of it to validate by.
-  if (operationId !== 'uploadArtifact') return schema
-  return { ...schema, consumes: [...artifactTypes], body: { type: 'string', format: 'binary' } }
+  // A body that is a stream has no schema to validate by.
+  const consumes = operationId === undefined ? undefined : streamedBodies.get(operationId)
+  return consumes === undefined ? schema : { ...schema, consumes, body: { type: 'string', format: 'binary' } }
 }

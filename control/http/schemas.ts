@@ -24,6 +24,21 @@ export const digest = Type.Unsafe<Digest>({
   examples: [exampleDigest],
 })
 
+export const signatureText = Type.String({
+  pattern: '^[A-Za-z0-9+/=_:.-]{1,8192}$',
+  maxLength: 8192,
+  description: 'ed25519 over the 64 hex characters of the digest, as hex or base64.',
+})
+
+export const commitText = Type.String({ pattern: '^[A-Za-z0-9._/+-]{1,100}$', maxLength: 100 })
+
+/** Of a folder object or a file of a tree. */
+export const objectDigest = Type.String({
+  pattern: '^[0-9a-f]{64}$',
+  maxLength: 64,
+  examples: ['a1b2c3d4'.repeat(8)],
+})
+
 export const namespace = Type.String({
   pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$',
   maxLength: 63,

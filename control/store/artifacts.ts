@@ -1,31 +1,15 @@
 // What was uploaded, app by app: two apps may have the same artifact, and each has its own row.
-import type { Artifact } from '../domain/model.ts'
+import { type Artifact, artifactKinds } from '../domain/model.ts'
 import type { Store } from '../domain/ports.ts'
 import { keyAfter, pageOf, sequencePattern } from './cursor.ts'
-import type { Database } from './database.ts'
+import type { Database, Query } from './database.ts'
 import { allOf, bounded, firstOf, onlyOf, type Row } from './rows.ts'
 
 export function createArtifacts(
   database: Database,
 ): Pick<Store, 'addArtifact' | 'findArtifact' | 'appsOf' | 'listArtifacts'> {
   return {
-    addArtifact: ({ app, digest, bytes, signature, keyId, commit, uploadedBy }) =>
-      database.transaction(async (query) => {
-        const made = await query(
-          `INSERT INTO artifacts (app, digest, bytes, signature, key_id, commit, uploaded_by)
-           VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING *`,
-          [app, digest, bytes, signature, keyId, bounded(commit), bounded(uploadedBy)],
-        )
-        if (made.length > 0) return { artifact: onlyOf(made, artifactOf), isNew: true }
-        const kept =
-          signature === null
-            ? await query('SELECT * FROM artifacts WHERE app = $1 AND digest = $2', [app, digest])
-            : await query(
-                'UPDATE artifacts SET signature = $3, key_id = $4 WHERE app = $1 AND digest = $2 RETURNING *',
-                [app, digest, signature, keyId],
-              )
-        return { artifact: onlyOf(kept, artifactOf), isNew: false }
-      }),
+    addArtifact: (artifact) => database.transaction((query) => insertArtifact(query, artifact)),
 
     async findArtifact(app, digest) {
       const rows = await database.read('SELECT * FROM artifacts WHERE app = $1 AND digest = $2', [app, digest])
@@ -49,11 +33,36 @@ export function createArtifacts(
   }
 }
 
+/** Within a transaction. */
+export async function insertArtifact(
+  query: Query,
+  { app, digest, kind, bytes, entries, signature, keyId, commit, uploadedBy }: Omit<Artifact, 'createdAt'>,
+): Promise<{ readonly artifact: Artifact; readonly isNew: boolean }> {
+  const made = await query(
+    `INSERT INTO artifacts (app, digest, kind, bytes, entries, signature, key_id, commit, uploaded_by)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING *`,
+    [app, digest, kind, bytes, entries, signature, keyId, bounded(commit), bounded(uploadedBy)],
+  )
+  if (made.length > 0) return { artifact: onlyOf(made, artifactOf), isNew: true }
+  const kept =
+    signature === null
+      ? await query('SELECT * FROM artifacts WHERE app = $1 AND digest = $2', [app, digest])
+      : await query('UPDATE artifacts SET signature = $3, key_id = $4 WHERE app = $1 AND digest = $2 RETURNING *', [
+          app,
+          digest,
+          signature,
+          keyId,
+        ])
+  return { artifact: onlyOf(kept, artifactOf), isNew: false }
+}
+
 function artifactOf(row: Row): Artifact {
   return {
     app: row.text('app'),
     digest: row.digest('digest'),
+    kind: row.oneOf('kind', artifactKinds),
     bytes: row.count('bytes'),
+    entries: row.countOrNull('entries'),
     signature: row.textOrNull('signature'),
     keyId: row.textOrNull('key_id'),
     commit: row.textOrNull('commit'),

@@ -10,6 +10,7 @@ import { startEmbedded } from './embedded.ts'
 import { createEvents } from './events.ts'
 import { migrate } from './migrate.ts'
 import { createTokens } from './tokens.ts'
+import { createTrees } from './trees.ts'
 
 export interface StoreOptions {
   /** `postgres://user:password@host:5432/database`; undefined for the embedded one. */
@@ -40,6 +41,7 @@ async function openOn(connection: PoolConfig, stop: () => Promise<void>): Promis
     ...createDeployments(database),
     ...createEvents(database),
     ...createTokens(database),
+    ...createTrees(database),
     async ping() {
       await database.read('SELECT 1')
     },

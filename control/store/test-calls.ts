@@ -48,7 +48,9 @@ async function artifactsHold(t: Test, store: Store): Promise<void> {
   const plain = {
     app: 'one',
     digest,
+    kind: 'archive' as const,
     bytes: 5_000_000_000,
+    entries: null,
     signature: null,
     keyId: null,
     commit: 'abc',

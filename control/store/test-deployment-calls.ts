@@ -155,7 +155,9 @@ async function pagesHold(t: Test, store: Store): Promise<void> {
     await store.addArtifact({
       app: 'a0',
       digest,
+      kind: 'archive',
       bytes: 1,
+      entries: null,
       signature: null,
       keyId: null,
       commit: null,
@@ -166,7 +168,9 @@ async function pagesHold(t: Test, store: Store): Promise<void> {
   await store.addArtifact({
     app: 'a0',
     digest: someDigest(),
+    kind: 'archive',
     bytes: 1,
+    entries: null,
     signature: null,
     keyId: null,
     commit: null,

@@ -4,14 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { openFileStore } from './file-store.ts'
 import { type DemoFolder, makeDemoFolder } from './folder.ts'
 import { bad, good, heading, plain, table } from './say.ts'
 import {
+  askForTampered,
   beginLoad,
   type ControlService,
   deployFirst,
   deployNext,
-  deployTampered,
   type OnStart,
   type Pod,
   registerApp,
@@ -19,7 +20,7 @@ import {
   startControl,
   writeVersion,
 } from './story.ts'
-import { type EditedLine, editOneLine, openFileStore } from './tree-story.ts'
+import { type EditedLine, editOneLine } from './tree-story.ts'
 
 const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } })
 /** Before, between and after the swaps, so that what goes on undisturbed is counted too. */
@@ -67,11 +68,11 @@ async function tell(keep: boolean): Promise<void> {
 
   heading('3. A tampered v3 is refused')
   await writeVersion(folder, '3.0.0')
-  await deployTampered(folder, control, pod)
+  await askForTampered(folder, control, pod, store)
   await sleep(steadyMs)
 
   heading('4. One edited line of a larger app travels as one edited line')
-  const edited = await editOneLine(folder, control, pod, load, store)
+  const edited = await editOneLine(folder, control, pod, load)
   await sleep(steadyMs)
   await load.stop()
   showFigures(swap, load.counts())
@@ -108,7 +109,7 @@ function showEdited({ files, archiveBytes, first, edited }: EditedLine): void {
     table([
       row('a tree, the first time: all of it', first),
       row('the line: what changed', edited),
-      ['the line, as an archive', `${archiveBytes.toLocaleString('en')} bytes`, ''],
+      ['the line, as an archive would bring it', `${archiveBytes.toLocaleString('en')} bytes`, ''],
     ]),
   )
 }

@@ -1,15 +1,16 @@
 // The story the demo tells, as steps; main.ts puts it between a beginning and an end.
 import { randomBytes, randomInt } from 'node:crypto'
-import { access, cp, readFile, writeFile } from 'node:fs/promises'
+import { access, cp, readFile, rename, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { uploadHeaders } from '@aether/contract/control-api'
-import { hexOf, parseDigest } from '@aether/contract/digest'
+import { annotations } from '@aether/contract/annotations'
 import { isObject } from '@aether/contract/json'
 import type { Marker } from '@aether/contract/markers'
+import { formatPodinfo } from '@aether/contract/podinfo'
 import { type Cli, createCli } from './cli.ts'
+import type { FileStore } from './file-store.ts'
 import type { DemoFolder } from './folder.ts'
 import { ask, type Load, startLoad } from './load.ts'
 import { type Running, start } from './process.ts'
@@ -51,7 +52,12 @@ export async function startControl(folder: DemoFolder, onStart: OnStart): Promis
   onStart(control)
   await until('control to be ready', control, async () => (await fetch(`${url}/readyz`)).ok)
   say('control', `listens at ${url}; database and artifacts are in one folder`)
-  const env = { AETHER_URL: url, AETHER_TOKEN: token, AETHER_SIGNING_KEY: folder.signingKey }
+  const env = {
+    AETHER_URL: url,
+    AETHER_TOKEN: token,
+    AETHER_SIGNING_KEY: folder.signingKey,
+    XDG_CACHE_HOME: join(folder.root, 'cache'),
+  }
   return { url, token, cli: createCli(folder.root, env) }
 }
 
@@ -158,33 +164,31 @@ export async function deployNext({ cli }: ControlService, pod: Pod, load: Load, 
   return { marker: await marked, totalMs, failed: load.counts().failed - failedBefore }
 }
 
-/** Publishes the app and changes one byte of it where control keeps it: then it is deployed, and refused by the pod. */
-export async function deployTampered(folder: DemoFolder, control: ControlService, pod: Pod): Promise<void> {
-  const file = join(folder.root, 'next.tar.gz')
-  const packed = await control.cli.ask(['pack', 'app', '--out', file])
-  if (!isObject(packed) || typeof packed.digest !== 'string' || typeof packed.signature !== 'string')
+/** Publishes the app where a bucket would be, and changes one byte of it there: the pod is asked to take it, and refuses. */
+export async function askForTampered(
+  folder: DemoFolder,
+  { cli }: ControlService,
+  pod: Pod,
+  store: FileStore,
+): Promise<void> {
+  const packed = await cli.ask(['pack', 'app', '--tree', '--out', join(store.folder, '3.0.0')])
+  const { digest, signature } = isObject(packed) ? packed : {}
+  if (typeof digest !== 'string' || typeof signature !== 'string')
     throw new Error(`aether pack said: ${JSON.stringify(packed)}`)
-  const digest = parseDigest(packed.digest, 'digest')
-  const answer = await fetch(`${control.url}/artifacts`, {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${control.token}`,
-      'content-type': 'application/gzip',
-      [uploadHeaders.app]: 'hello',
-      [uploadHeaders.digest]: digest,
-      [uploadHeaders.signature]: packed.signature,
-    },
-    body: await readFile(file),
-  })
-  if (!answer.ok) throw new Error(`control refused the artifact: ${await answer.text()}`)
-  const hex = hexOf(digest)
-  const kept = join(folder.control, 'artifacts', 'sha256', hex.slice(0, 2), hex)
+  const kept = join(store.folder, '3.0.0', 'hello.tree')
   const bytes = await readFile(kept)
   bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
   await writeFile(kept, bytes)
-  say('tamper', 'somebody changes one byte of the artifact where control keeps it')
+  say('tamper', 'v3 is signed and published, and somebody changes one byte of it where it is kept')
   const marked = pod.fetcher.nextMarker((marker) => marker.kind === 'ok' || marker.kind === 'fail')
-  await control.cli.type(['deploy', 'app', '--dev-hot'], 1)
+  const file = annotationsFile(folder)
+  const wanted = {
+    [annotations.digest]: digest,
+    [annotations.artifactUrl]: `${store.origin}/3.0.0/hello.tree`,
+    [annotations.signature]: signature,
+  }
+  await writeFile(`${file}.new`, formatPodinfo(wanted))
+  await rename(`${file}.new`, file)
   const marker = await marked
   if (marker.kind !== 'fail') throw new Error('the tampered release was taken: this must never happen')
   say(
