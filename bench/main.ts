@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { benchAnnotate } from './annotate/bench.ts'
 import type { BenchOptions } from './bench.ts'
 import { benchDelta } from './delta/bench.ts'
+import { benchDev } from './dev/bench.ts'
 import { benchIdle } from './idle/bench.ts'
 import { benchRelease } from './release/bench.ts'
 import { benchSwap } from './swap/bench.ts'
@@ -11,6 +12,7 @@ import { benchUpload } from './upload/bench.ts'
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
   annotate: benchAnnotate,
   delta: benchDelta,
+  dev: benchDev,
   idle: benchIdle,
   release: benchRelease,
   swap: benchSwap,
@@ -20,8 +22,8 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<void>>
 const usage = `Usage: npm run bench -- NAME [options]
   NAME        ${Object.keys(benches).join(', ')}
   --json      print one object on stdout, and everything else on stderr
-  --ours N    annotate: changes measured for each case of ours (20)
-  --theirs N  annotate, swap: changes measured for each peer (10)
+  --ours N    annotate, dev: changes measured for each case of ours (20)
+  --theirs N  annotate, dev, swap: changes measured for each peer (10)
   --runs N    delta, release: measured runs of each contestant (5)
   --cases A,B delta, release: these cases alone
   --curve     release: five sizes instead of the cases

@@ -13,6 +13,8 @@ export interface ProjectFile {
   readonly readyPath?: string
   readonly port?: number
   readonly devHot?: boolean
+  /** Where aether dev runs it. */
+  readonly place?: string
 }
 
 export interface UserFile {
@@ -34,9 +36,10 @@ export async function loadProjectFile(file: string): Promise<ProjectFile> {
     readyPath: 'string',
     port: 'number',
     devHot: 'boolean',
+    place: 'string',
   })
   return {
-    ...texts(fields, 'app', 'namespace', 'url', 'environment', 'readyPath'),
+    ...texts(fields, 'app', 'namespace', 'url', 'environment', 'readyPath', 'place'),
     ...(typeof fields.port === 'number' ? { port: fields.port } : {}),
     ...(typeof fields.devHot === 'boolean' ? { devHot: fields.devHot } : {}),
   }

@@ -1,16 +1,16 @@
-// One `aether dev` for an app of a namespace of a control, on one machine: two would take the app from each other at each save.
+// One `aether dev` for an app of a namespace of one place, on one machine: two would take the app from each other at each save.
 import { createHash, randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { isObject } from '@aether/contract/json'
 import { errnoOf, Failure } from './failure.ts'
-import type { Env } from './settings.ts'
+import { type Env, stateFolder } from './settings.ts'
 
 export interface DevLock {
   readonly app: string
   readonly namespace: string
-  readonly url: string
+  /** Of control, or of what else it runs by. */
+  readonly place: string
   readonly folder: string
   readonly env: Env
   readonly warn: (text: string) => void
@@ -18,9 +18,9 @@ export interface DevLock {
 
 /** Answers how it is given back. Throws a Failure that says who has it. */
 export async function takeDevLock(lock: DevLock): Promise<() => Promise<void>> {
-  const { app, namespace, url, folder, env, warn } = lock
-  const state = join(env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local/state'), 'aether')
-  const file = join(state, `dev-${createHash('sha256').update([url, namespace, app].join('\0')).digest('hex')}.lock`)
+  const { app, namespace, place, folder, env, warn } = lock
+  const state = stateFolder(env)
+  const file = join(state, `dev-${createHash('sha256').update([place, namespace, app].join('\0')).digest('hex')}.lock`)
   // Written beside it and linked: a lock is never seen half.
   const own = `${file}.${randomUUID()}`
   try {

@@ -5,24 +5,15 @@
 //  3. install, where what decides about modules changed
 //  4. pack and sign; the digest that runs already ends it here
 //  5. upload, 6. deploy, 7. wait until it serves, or a newer save comes
-import type { KeyObject } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { signDigest } from '@aether/artifact/sign'
-import type { BuiltTree } from '@aether/artifact/tree-build'
-import { digestFromHex } from '@aether/contract/digest'
-import { applyDigest } from './apply-digest.ts'
 import { type Burst } from './burst.ts'
-import { readCommit } from './commit.ts'
-import type { Control } from './control.ts'
 import { runBuild } from './dev-build.ts'
-import { findMeanwhile, type LastApplied } from './dev-meanwhile.ts'
+import type { DevPlace, DevRelease } from './dev-place.ts'
 import type { DevTree } from './dev-tree.ts'
 import { errnoOf, Failure, toFailure } from './failure.ts'
 import type { Output } from './output.ts'
-import { sendTree } from './send-tree.ts'
 import type { Env } from './settings.ts'
 import type { Synced } from './sync-folder.ts'
-import { type Wait, waitUntilServing } from './wait-serving.ts'
 
 export type Stage = 'copy' | 'build' | 'install' | 'pack' | 'upload' | 'deploy' | 'serving'
 
@@ -49,15 +40,9 @@ export interface DevRound {
 
 export interface DevRoundOptions {
   readonly folder: string
-  readonly work: string
   readonly tree: DevTree
-  readonly control: Control
-  readonly app: string
-  readonly namespace: string
-  readonly spec: Readonly<Record<string, unknown>>
-  readonly key: KeyObject | undefined
+  readonly place: DevPlace
   readonly build: string | undefined
-  readonly timeoutMs: number
   readonly burst: Burst
   readonly env: Env
   readonly output: Output
@@ -65,14 +50,12 @@ export interface DevRoundOptions {
 }
 
 export function createDevRound(options: DevRoundOptions): DevRound {
-  const { folder, tree, control, app, namespace, spec, key, build, timeoutMs, burst, env, output, signal } = options
+  const { folder, tree, place, build, burst, env, output, signal } = options
   const pending = new Set<string>()
   // What a build writes, to tell it from a source that is saved while a build runs.
   const outputs = new Set<string>()
   let [hasBuilt, mustBuild, isBroken] = [false, build !== undefined, false]
   let [hasRun, delivered, served]: [boolean, string | undefined, string | undefined] = [false, undefined, undefined]
-  let last: LastApplied | undefined
-  let taken: BuiltTree | undefined
 
   return {
     served: () => served,
@@ -133,27 +116,19 @@ export function createDevRound(options: DevRoundOptions): DevRound {
         }
         // 4
         output.transient('packing ...')
-        const packed = await during('pack', pack)
-        now.digest = packed.digest
-        if (packed.digest === delivered) return report('unchanged')
+        const release = await during('pack', () => place.pack(tree))
+        now.digest = release.digest
+        if (release.digest === delivered) return report('unchanged')
         // 5
-        await during('upload', () => sendTree(control, app, packed, { output, signal, from: taken }))
-        taken = packed.tree
+        await during('upload', release.upload)
         // 6
-        const before = last
-        const deployment = await during('deploy', async () => {
-          const meanwhile = before && (await findMeanwhile(control, before))
-          if (meanwhile !== undefined) output.warn(meanwhile)
-          return (await applyDigest(control, { app, namespace, digest: packed.digest, ...spec }, signal)).deployment
-        })
-        last = { id: deployment.id, digest: packed.digest }
+        await during('deploy', release.deploy)
         delivered = undefined
         hasRun = true
         // 7
-        const wait = { id: deployment.id, app, digest: packed.digest, timeoutMs, output }
-        const isServing = await during('serving', () => waitOrChange(wait))
+        const isServing = await during('serving', () => waitOrChange(release))
         if (!isServing) return report('superseded')
-        served = delivered = packed.digest
+        served = delivered = release.digest
         return report('serving')
       } catch (error) {
         output.transient('')
@@ -163,17 +138,20 @@ export function createDevRound(options: DevRoundOptions): DevRound {
         if (failure.kind === 'network' || isFull(failure)) return report('waiting', { failure })
         // One that was stopped or moved by others has no code: it is to be brought again.
         if (now.stage === 'serving' && failure.code !== undefined) delivered = now.digest ?? undefined
-        return report('failed', { failure, serving: now.stage === 'serving' ? await findServing() : [] })
+        return report('failed', {
+          failure,
+          serving: now.stage === 'serving' ? [...new Set(await place.serving())] : [],
+        })
       }
     },
   }
 
   /** False where a newer save came first; what a build wrote late is none. */
-  async function waitOrChange(wait: Omit<Wait, 'signal'>): Promise<boolean> {
+  async function waitOrChange(release: DevRelease): Promise<boolean> {
     for (;;) {
       const due = burst.due()
       try {
-        await waitUntilServing(control, { ...wait, signal: AbortSignal.any([signal, due]) })
+        await release.waitUntilServing(AbortSignal.any([signal, due]))
         return true
       } catch (error) {
         if (!due.aborted || signal.aborted) throw error
@@ -190,20 +168,6 @@ export function createDevRound(options: DevRoundOptions): DevRound {
     const synced = await tree.sync()
     for (const path of synced.changed) pending.add(path)
     return synced
-  }
-
-  async function pack() {
-    const [next, commit] = await Promise.all([tree.build(), readCommit(folder, { env, signal })])
-    const digest = digestFromHex(next.digest)
-    return { tree: next, digest, commit, signature: key === undefined ? null : signDigest(digest, key) }
-  }
-
-  async function findServing(): Promise<readonly string[]> {
-    if (last === undefined) return []
-    const view = await control.viewDeployment(last.id).catch(() => undefined)
-    signal.throwIfAborted()
-    const digests = view?.value.pods.map((pod) => pod.serving) ?? []
-    return [...new Set(digests.filter((one) => one !== null))]
   }
 }
 

@@ -2,8 +2,9 @@
 // package.json, the lockfile or .npmrc did.
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { createIncrementalTree, type NextTree } from '@aether/artifact/incremental-tree'
+import { nameOf } from '@aether/artifact/tree-name'
 import { readSource } from '@aether/artifact/tree-source'
 import { refuseEscapes } from './clean-copy.ts'
 import { errnoOf } from './failure.ts'
@@ -37,7 +38,6 @@ export interface DevTree {
   build(): Promise<NextTree>
 }
 
-const modules = 'node_modules/'
 const manifests = new Set(['package.json', 'package-lock.json', 'npm-shrinkwrap.json'])
 
 export async function createDevTree(folder: string, work: string, options: DevTreeOptions): Promise<DevTree> {
@@ -46,9 +46,14 @@ export async function createDevTree(folder: string, work: string, options: DevTr
   await mkdir(path)
   const copy = createFolderSync(folder, path)
   let installed: string | undefined
+  let isInstalling = false
   let hasNewLinks = false
   const built = createIncrementalTree()
-  let areModulesNew = true
+  // With all that they lie in.
+  const written = new Set<string>()
+  const touch = (name: string) => {
+    for (let at = name; at !== '.'; at = dirname(at)) written.add(nameOf(at))
+  }
 
   /** Of all that decides what is installed. */
   const fingerprint = async (): Promise<string> => {
@@ -72,7 +77,7 @@ export async function createDevTree(folder: string, work: string, options: DevTr
     async sync() {
       const synced = await copy.run(await loadIgnoreRules(folder, !install), signal)
       hasNewLinks ||= synced.hasNewLinks
-      areModulesNew ||= synced.changed.some((name) => name.startsWith(modules))
+      for (const name of [...synced.changed, ...synced.folders]) touch(name)
       return synced
     },
     async checkLinks() {
@@ -84,7 +89,8 @@ export async function createDevTree(folder: string, work: string, options: DevTr
       const wanted = await fingerprint()
       // Where it fails, the modules are no longer whole.
       installed = undefined
-      areModulesNew = true
+      // All below it, which is not named here, is new.
+      isInstalling = true
       await rm(join(path, 'node_modules'), { recursive: true, force: true })
       const isIgnored = await loadIgnoreRules(folder, false)
       const keepNpmrc = !isIgnored('.npmrc')
@@ -93,10 +99,11 @@ export async function createDevTree(folder: string, work: string, options: DevTr
       installed = wanted
     },
     async build() {
-      // Only an install writes there.
-      const isUntouched = (name: string) => install && !areModulesNew && name === 'node_modules'
+      const isUntouched = (name: string) =>
+        !written.has(name) && !(isInstalling && /(?:^|\/)node_modules(?:\/|$)/.test(name))
       const next = await built.build(readSource(path), { isUntouched }).catch(toPackFailure)
-      areModulesNew = false
+      written.clear()
+      isInstalling = false
       return next
     },
   }

@@ -1,21 +1,12 @@
 // aether dev against the real control without a cluster: what becomes of saves, good and bad, and what is left at the end.
 import { execFileSync } from 'node:child_process'
-import {
-  chmodSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { cliExitCodes } from '@aether/contract/exit-codes'
-import { isObject } from '@aether/contract/json'
 import { type Test, test } from 'tap'
 import { eventually, startControl } from './test-control.ts'
-import { type Running, run, start } from './test-run.ts'
+import { leftIn, part, recordsOf, startDev, write } from './test-dev.ts'
+import { run, start } from './test-run.ts'
 
 const shop = { 'package.json': '{"name":"shop"}', 'server.js': '// 1\n' }
 
@@ -263,50 +254,7 @@ function npmEnv(): Readonly<Record<string, string>> {
   return { npm_config_offline: 'true', npm_config_update_notifier: 'false' }
 }
 
-/** Started with JSON lines, and through its first deploy. */
-async function startDev(t: Test, folder: string, env: Readonly<Record<string, string>>, ...more: readonly string[]) {
-  const running = start(t, ['dev', '--hot', '--no-logs', '--output', 'json', ...more], { cwd: folder, env })
-  let seen = 0
-  const next = async () => {
-    seen += 1
-    await eventually(() => recordsOf(running).length >= seen, running.output)
-    return recordsOf(running)[seen - 1] ?? {}
-  }
-  await next()
-  return { running, next, last: () => recordsOf(running).at(-1) ?? {}, count: () => recordsOf(running).length }
-}
-
-function recordsOf(running: Running): readonly Record<string, unknown>[] {
-  return running
-    .output()
-    .split('\n')
-    .filter((line) => line.startsWith('{') && line.endsWith('}'))
-    .map((line): unknown => JSON.parse(line))
-    .filter(isObject)
-}
-
 async function statusOf(t: Test, folder: string, env: Readonly<Record<string, string>>): Promise<unknown> {
   const ran = await run(t, ['status', 'shop', '--output', 'json'], { cwd: folder, env })
   return ran.code === 0 ? part(ran.json(), 'deployment').digest : undefined
-}
-
-function part(value: unknown, name: string): Record<string, unknown> {
-  const found = isObject(value) ? value[name] : undefined
-  return isObject(found) ? found : {}
-}
-
-function write(folder: string, name: string, text: string): void {
-  mkdirSync(join(folder, name, '..'), { recursive: true })
-  writeFileSync(join(folder, name), text)
-}
-
-/** Names below the temporary and the state folder of a world. */
-function leftIn(folder: string): readonly string[] {
-  return ['../tmp', '../state/aether'].flatMap((name) => {
-    try {
-      return readdirSync(join(folder, name)).filter((one) => one.startsWith('aether-') || one.endsWith('.lock'))
-    } catch {
-      return []
-    }
-  })
 }

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { Failure } from './failure.ts'
-import { type AppQuery, kubectlNext, listPods, type PodRef } from './kubectl.ts'
+import { type AppQuery, contextFlag, kubectlNext, listPods, type PodRef } from './kubectl.ts'
 import { missingProgram } from './run-program.ts'
 
 export interface LogRequest extends AppQuery {
@@ -52,15 +52,17 @@ export async function followPods(
 
 /** Resolves when kubectl has ended. */
 async function streamPod(
-  { namespace, isFollowing, withAgents, since, tail, env, cwd, signal }: LogRequest,
+  request: LogRequest,
   { name }: PodRef,
   from: Date | undefined,
   onLine: (pod: string, line: string) => void,
 ): Promise<void> {
+  const { namespace, isFollowing, withAgents, since, tail, env, cwd, signal } = request
   const child = execa(
     'kubectl',
     [
       'logs',
+      ...contextFlag(request),
       `--namespace=${namespace}`,
       ...(withAgents ? ['--all-containers'] : ['--container=app']),
       ...(isFollowing ? ['--follow'] : []),

@@ -7,6 +7,8 @@ import type { Env } from './settings.ts'
 export interface AppQuery {
   readonly app: string
   readonly namespace: string
+  /** Of kubectl; the current one where it is left out. */
+  readonly context?: string
   readonly env: Env
   readonly cwd: string
   readonly signal: AbortSignal
@@ -21,10 +23,23 @@ export interface PodRef {
 
 export const kubectlNext = 'install kubectl and point KUBECONFIG to your cluster'
 
-export async function listPods({ app, namespace, env, cwd, signal }: AppQuery): Promise<readonly PodRef[]> {
+export function contextFlag({ context }: Pick<AppQuery, 'context'>): readonly string[] {
+  return context === undefined ? [] : [`--context=${context}`]
+}
+
+export async function listPods(query: AppQuery): Promise<readonly PodRef[]> {
+  const { app, namespace, env, cwd, signal } = query
   const { exitCode, stdout, lines } = await runProgram(
     'kubectl',
-    ['get', 'pods', `--namespace=${namespace}`, `--selector=app=${app}`, '--output=json', '--request-timeout=15s'],
+    [
+      'get',
+      'pods',
+      ...contextFlag(query),
+      `--namespace=${namespace}`,
+      `--selector=app=${app}`,
+      '--output=json',
+      '--request-timeout=15s',
+    ],
     { cwd, env, signal, timeoutMs: 30_000 },
     kubectlNext,
   )

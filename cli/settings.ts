@@ -26,7 +26,12 @@ export interface Settings {
   readonly readyPath: Setting<string> | undefined
   readonly port: Setting<number> | undefined
   readonly devHot: boolean
+  /** Where aether dev runs the app. */
+  readonly place: PlaceKind | undefined
 }
+
+export const placeKinds = ['control', 'pods', 'local'] as const
+export type PlaceKind = (typeof placeKinds)[number]
 
 const defaultUrl = 'http://127.0.0.1:8480'
 
@@ -42,8 +47,11 @@ export const environmentHelp: readonly (readonly [name: string, text: string])[]
     'XDG_CACHE_HOME',
     'aether deploy keeps in aether/deploy in it what it installed and knows of files (default ~/.cache)',
   ],
-  ['XDG_CONFIG_HOME', "the user's file is aether/config.json in it (default ~/.config)"],
-  ['XDG_STATE_HOME', 'aether dev keeps its lock files in aether in it (default ~/.local/state)'],
+  ['XDG_CONFIG_HOME', "the user's file is aether/config.json in it, beside the development key (default ~/.config)"],
+  [
+    'XDG_STATE_HOME',
+    'aether dev keeps its lock files and the contexts it was used with in aether in it (default ~/.local/state)',
+  ],
 ]
 
 export function refuseStrangeNames(env: Env): void {
@@ -54,6 +62,16 @@ export function refuseStrangeNames(env: Env): void {
     })
 }
 
+/** Of what is the user's own, and no project's. */
+export function userFolder(env: Env): string {
+  return join(env.XDG_CONFIG_HOME || join(env.HOME || homedir(), '.config'), 'aether')
+}
+
+/** Of what is remembered from one run to the next. */
+export function stateFolder(env: Env): string {
+  return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local/state'), 'aether')
+}
+
 /** `folder` is the one whose `.aether.json` counts. */
 export async function loadSettings(
   flags: Flags,
@@ -62,7 +80,7 @@ export async function loadSettings(
   warn: (text: string) => void,
 ): Promise<Settings> {
   const projectPath = join(folder, projectFileName)
-  const userPath = join(env.XDG_CONFIG_HOME || join(env.HOME || homedir(), '.config'), 'aether', 'config.json')
+  const userPath = join(userFolder(env), 'config.json')
   const project = await loadProjectFile(projectPath)
   const user = await loadUserFile(userPath, warn)
   const flag = (name: string) => of(flags.text(name), `--${name}`)
@@ -88,6 +106,7 @@ export async function loadSettings(
     readyPath: readyPath(flag('ready-path') ?? of(project.readyPath, projectPath)),
     port: of(flags.count('port', portRange), '--port') ?? port(of(project.port, projectPath)),
     devHot: flags.choice('dev-hot') ?? project.devHot ?? false,
+    place: placeKind(project.place, projectPath),
   }
   refuseLeak(settings, of(user.url, userPath), userPath, projectPath)
   return Object.freeze(settings)
@@ -154,6 +173,14 @@ function port(setting: Setting<number> | undefined): Setting<number> | undefined
   const { value } = setting
   if (Number.isInteger(value) && value >= portRange.min && value <= portRange.max) return setting
   throw new Failure('config', `${setting.source}: port is ${value}`, { next: 'write a whole number from 1 to 65535' })
+}
+
+function placeKind(value: string | undefined, source: string): PlaceKind | undefined {
+  const found = placeKinds.find((kind) => kind === value)
+  if (value === undefined || found !== undefined) return found
+  throw new Failure('config', `${source}: place is ${JSON.stringify(value.slice(0, 80))}`, {
+    next: `write one of ${placeKinds.join(', ')}`,
+  })
 }
 
 function kindOf(source: string): 'usage' | 'config' {

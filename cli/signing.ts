@@ -1,7 +1,7 @@
 // The private key that artifacts are signed with, as AETHER_SIGNING_KEY names it. It is never repeated.
 import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { parseSigningKey } from '@aether/artifact/sign'
+import { isDevelopmentKey, parseSigningKey } from '@aether/artifact/sign'
 import { isPem, warnIfShared } from './config-file.ts'
 import { errnoOf, Failure } from './failure.ts'
 import type { Setting } from './settings.ts'
@@ -11,6 +11,10 @@ export async function loadSigningKey(
   warn: (text: string) => void,
 ): Promise<KeyObject> {
   const pem = isPem(value) ? value : await readKeyFile(value, source, warn)
+  if (isDevelopmentKey(pem))
+    throw new Failure('config', `the signing key (${source}) is the one of aether dev, which signs no release`, {
+      next: 'make a pair by aether keys generate, and name the file aether-signing.pem',
+    })
   try {
     return parseSigningKey(pem)
   } catch (cause) {

@@ -4,8 +4,8 @@
 //  1. scan: every entry that the rules let in, with its stamp
 //  2. remove what is no longer there, or is of another kind
 //  3. copy what has another stamp; equal bytes count as unchanged
-import { constants } from 'node:fs'
-import { chmod, copyFile, lstat, mkdir, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises'
+import { constants, type Dirent, lstatSync, readdirSync } from 'node:fs'
+import { chmod, copyFile, mkdir, readFile, readlink, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { strangeEntry } from './clean-copy.ts'
 import { errnoOf } from './failure.ts'
@@ -17,6 +17,8 @@ export interface Synced {
   /** Those that were written in place since the last time, be it with the same content. */
   readonly touched: readonly string[]
   readonly hasNewLinks: boolean
+  /** Folders that are new, or gone. */
+  readonly folders: readonly string[]
 }
 
 export interface FolderSync {
@@ -35,6 +37,7 @@ interface Entry {
 }
 
 const settledMs = 20
+const longestTurnMs = 10
 /** Larger files are copied without being compared. */
 const maxCompareBytes = 4 * 1024 * 1024
 
@@ -42,6 +45,7 @@ export function createFolderSync(from: string, to: string): FolderSync {
   const known = new Map<string, Entry>()
   // Told when a run has come to its end: what one that failed had copied must not be forgotten.
   let changed = new Set<string>()
+  let folders = new Set<string>()
   let hasNewLinks = false
   return {
     paths: () => known.keys(),
@@ -53,7 +57,7 @@ export function createFolderSync(from: string, to: string): FolderSync {
       for (const [path, before] of known) {
         const now = found.get(path)
         if (now?.kind === before.kind) continue
-        if (before.kind !== 'folder') changed.add(path)
+        ;(before.kind === 'folder' ? folders : changed).add(path)
         known.delete(path)
         await rm(join(to, path), { recursive: true, force: true }).catch(ignoreGone)
       }
@@ -71,7 +75,7 @@ export function createFolderSync(from: string, to: string): FolderSync {
             known.delete(path)
             await copyEntry(entry, source, target)
             known.set(path, entry)
-            if (entry.kind !== 'folder') changed.add(path)
+            ;(entry.kind === 'folder' ? folders : changed).add(path)
             if (entry.kind === 'link') hasNewLinks = true
           }
         } catch (error) {
@@ -79,24 +83,22 @@ export function createFolderSync(from: string, to: string): FolderSync {
           if (errnoOf(error) !== 'ENOENT') throw error
         }
       }
-      const done = { changed: [...changed], touched, hasNewLinks }
+      const done = { changed: [...changed], touched, hasNewLinks, folders: [...folders] }
       changed = new Set()
+      folders = new Set()
       hasNewLinks = false
       return done
     },
   }
 }
 
-/** A folder comes before what it holds. */
+/** A folder comes before what it holds. Asked one by one without a thread in between: of 8,000 files that is what takes the time. */
 async function scan(from: string, isIgnored: IsIgnored, signal: AbortSignal): Promise<ReadonlyMap<string, Entry>> {
   const found = new Map<string, Entry>()
   const walk = async (folder: string): Promise<void> => {
-    const entries = await readdir(join(from, folder), { withFileTypes: true }).catch((error: unknown) => {
-      if (folder === '') throw error
-      return ignoreGone(error) ?? []
-    })
-    for (const entry of entries) {
-      signal.throwIfAborted()
+    await turn()
+    signal.throwIfAborted()
+    for (const entry of list(join(from, folder), folder === '')) {
       const path = join(folder, entry.name)
       if (isIgnored(entry.isDirectory() ? `${path}/` : path)) continue
       if (entry.isDirectory()) {
@@ -104,12 +106,12 @@ async function scan(from: string, isIgnored: IsIgnored, signal: AbortSignal): Pr
         await walk(path)
         continue
       }
-      const stat = await lstat(join(from, path), { bigint: true }).catch(ignoreGone)
+      const stat = lstatSync(join(from, path), { bigint: true, throwIfNoEntry: false })
       if (stat === undefined) continue
       if (!stat.isFile() && !stat.isSymbolicLink()) throw strangeEntry(path)
       found.set(path, {
         kind: stat.isFile() ? 'file' : 'link',
-        stamp: [stat.size, stat.mtimeNs, stat.ctimeNs, stat.ino, stat.mode].join(' '),
+        stamp: `${stat.size} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino} ${stat.mode}`,
         size: Number(stat.size),
         mode: Number(stat.mode) & 0o777,
         isSettled: Date.now() - Number(stat.ctimeMs) > settledMs,
@@ -118,6 +120,30 @@ async function scan(from: string, isIgnored: IsIgnored, signal: AbortSignal): Pr
   }
   await walk('')
   return found
+}
+
+/** Empty where it has gone since it was seen. */
+function list(folder: string, isRoot: boolean): readonly Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+  } catch (error) {
+    if (isRoot) throw error
+    ignoreGone(error)
+    return []
+  }
+}
+
+let turnedAt = 0
+
+/** The event loop gets one now and then. */
+function turn(): Promise<void> | undefined {
+  if (performance.now() - turnedAt < longestTurnMs) return undefined
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      turnedAt = performance.now()
+      resolve()
+    })
+  })
 }
 
 async function isSame(before: Entry, entry: Entry, source: string, target: string): Promise<boolean> {

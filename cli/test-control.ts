@@ -175,7 +175,7 @@ export async function eventually(
 }
 
 /** A port that is free, below those that the kernel gives to clients (ip_local_port_range): no connection takes it meanwhile. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(14_000, 30_000)
     const server = createServer()

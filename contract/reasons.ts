@@ -37,7 +37,7 @@ const table = {
     exitCode: 11,
     retry: 'annotation',
     doc: 'The signature does not hold for the digest, or is missing where one is required.',
-    details: ['missing', 'malformed', 'invalid', 'stale'],
+    details: ['missing', 'malformed', 'invalid', 'stale', 'development'],
   },
   key: {
     exitCode: 12,

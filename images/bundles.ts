@@ -11,6 +11,7 @@ export const agents: Recipe = {
   commands: {
     'init-fetch': 'agents/init-fetch/main.ts',
     fetcher: 'agents/fetcher/main.ts',
+    relay: 'agents/fetcher/relay.ts',
     supervisor: 'agents/supervisor/main.ts',
     'ed25519-verify': 'agents/verifier/main.ts',
   },

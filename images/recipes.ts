@@ -80,7 +80,7 @@ export async function recipesFor(
   })
   const all = new Map<string, Built>()
   all.set('aether-agent', {
-    ...image('aether-agent', 'The agents beside an app: init-fetch, fetcher and ed25519-verify.', [
+    ...image('aether-agent', 'The agents beside an app: init-fetch, fetcher, relay and ed25519-verify.', [
       system.base,
       node,
       own.agent,

@@ -10,7 +10,7 @@ import { recordEvents } from './events.ts'
 import { createObserver } from './observe.ts'
 
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, marker: () => {} }
-const state = { failures: 1, reported: 0, lastDigest: null, served: {}, refused: null }
+const state = { failures: 1, reported: 0, lastDigest: null, served: {}, refused: null, failed: null }
 
 async function createWorld(t: Test, status: number) {
   const root = t.testdir({ token: 'mine' })

@@ -1,5 +1,6 @@
 // The one place that counts and logs an outcome.
 import { type Digest, hexOf } from '@aether/contract/digest'
+import type { FetcherState } from '@aether/contract/fetcher-state'
 import { formatRefreshFail, formatRefreshOk, formatRefreshState } from '@aether/contract/markers'
 import { metrics } from '@aether/contract/metric-names'
 import { type ReasonError, reasons } from '@aether/contract/reasons'
@@ -7,7 +8,6 @@ import type { TraceContext } from '@aether/contract/traceparent'
 import type { Refreshed } from '@aether/release/refreshed'
 import type { Log } from '@aether/runtime/log'
 import { createCounter, createGauge, createHistogram, type Registry, type TypedGauge } from '@aether/runtime/metrics'
-import type { FetcherState } from './state.ts'
 
 export type Settled = Omit<Refreshed, 'warnings' | 'keyId'> & {
   readonly ms: number

@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Activation } from '@aether/contract/activation'
 import type { Digest } from '@aether/contract/digest'
+import type { FetcherState } from '@aether/contract/fetcher-state'
 import { type ReasonError, toReasonError } from '@aether/contract/reasons'
 import type { Target } from '@aether/contract/target'
 import { activate, findRelease, readActivation, readCurrent } from '@aether/release/activate'
@@ -17,7 +18,7 @@ import { createDelivery, type Delivery } from './delivery.ts'
 import type { Observer, Subject } from './observe.ts'
 import type { Pace } from './pace.ts'
 import { type RelapseWatch, watchRelapse } from './relapse.ts'
-import { type FetcherState, loadState, saveState, servedTarget } from './state.ts'
+import { loadState, saveState, servedTarget } from './state.ts'
 import { awaitVerdict, readSupervisorState } from './verdict.ts'
 
 export interface OutcomeOptions {
@@ -50,6 +51,7 @@ export interface Outcomes {
 }
 
 const volumePauseMs = 5000
+const maxFailureMessage = 1000
 
 export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outcomes {
   const { observer, log, pace, refresh: refreshOptions } = options
@@ -176,7 +178,14 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
     pace.activated(performance.now())
     if (state.lastDigest !== digest) servedBefore = state.served
     watch(refreshed.activation)
-    const next = { failures: 0, reported: id, lastDigest: digest, served: delivery.annotations, refused: null }
+    const next = {
+      failures: 0,
+      reported: id,
+      lastDigest: digest,
+      served: delivery.annotations,
+      refused: null,
+      failed: null,
+    }
     observer.ok({ ...refreshed, ms: performance.now() - delivery.at, swapMs }, next)
     await remember(next)
     await prune()
@@ -191,6 +200,9 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
   ): Promise<ReasonError> {
     // No verdict is none against the release either: it is waited for again.
     if (refused.reason === 'timeout') return failed(refused, about, delivery)
+    // Before `current` goes back, which is the supervisor's next activation.
+    const said = await readSupervisorState(options.runDir)
+    const output = said?.activation === activation.id ? said.output : null
     // What init-fetch activated may not have been judged yet when this release came; and what served may have relapsed.
     const before = activation.previous === state.refused?.digest ? null : activation.previous
     const isRelapse = state.lastDigest === activation.digest
@@ -201,11 +213,12 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
       const back = await activate(good, layout, servedTarget(state)?.commit ?? null, () => new Date())
       if (state.lastDigest !== null) reported = back.id
     }
-    return failed(refused, about, delivery, {
+    const changes = {
       reported,
       refused: { digest: activation.digest, key: delivery.key },
       ...(isRelapse && good !== undefined && { lastDigest: good.digest, served: servedBefore }),
-    })
+    }
+    return failed(refused, about, delivery, changes, output)
   }
 
   function watch(activation: Activation): void {
@@ -232,8 +245,12 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
     about: Subject | undefined,
     delivery: Pick<Delivery, 'at'>,
     changes: Partial<FetcherState> = {},
+    output: string | null = null,
   ): Promise<ReasonError> {
-    const next = { ...state, ...changes, failures: state.failures + 1 }
+    const { reason, detail } = error
+    const message = error.message.slice(0, maxFailureMessage)
+    const said = { digest: about?.digest ?? null, reason, detail, message, output }
+    const next = { ...state, ...changes, failures: state.failures + 1, failed: said }
     observer.fail(error, about, performance.now() - delivery.at, next)
     await remember(next)
     if (pace.isAnomaly(state.failures)) observer.anomaly(state)

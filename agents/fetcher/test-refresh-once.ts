@@ -24,10 +24,17 @@ async function refreshOnce({ root, publicPem, annotations, keep }: OnceInput): P
   if (target === undefined) throw new Error('no target')
   await lockVolume(layout)
   await recoverVolume(layout)
-  const policy = { requireSignature: true, keyring: createKeyring(publicPem, 'key') }
+  const policy = { requireSignature: true, takesDevelopment: false, keyring: createKeyring(publicPem, 'key') }
   const { activation } = await refresh(target, { layout, policy, sources, limits }, new AbortController().signal)
   const { id, digest } = activation
-  await saveState(layout.state, { failures: 0, reported: id, lastDigest: digest, served: annotations, refused: null })
+  await saveState(layout.state, {
+    failures: 0,
+    reported: id,
+    lastDigest: digest,
+    served: annotations,
+    refused: null,
+    failed: null,
+  })
   await pruneReleases(layout, keep, [], (old, folder) => keepForStandby(layout, old, folder))
   await prepareNext(layout, true, new AbortController().signal)
   process.exit(0)

@@ -8,6 +8,7 @@ import { hexOf } from '@aether/contract/digest'
 import { releaseName } from '@aether/contract/layout'
 import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
+import { loadState } from './state.ts'
 import { createWorld, type Made } from './test-kit.ts'
 
 await test('supervised, OK waits for the verdict', async (t) => {
@@ -39,8 +40,18 @@ await test('a release that does not come up is taken back, and waits for new ann
     reason: 'unhealthy',
     detail: 'exited',
     message: 'exit code 1',
+    output: 'TypeError: no database',
   })
   t.match(await fetcher.marker(2), { kind: 'fail', reason: 'unhealthy', pairs: { detail: 'exited' } })
+  const remembered = async () => (await loadState(world.layout.state)).state
+  await eventually('why it is refused, in state.json', async () => (await remembered()).failed !== null)
+  t.strictSame((await remembered()).failed, {
+    digest: two.digest,
+    reason: 'unhealthy',
+    detail: 'exited',
+    message: 'exit code 1',
+    output: 'TypeError: no database',
+  })
   t.match(world.activation(), { id: 3, digest: one.digest, previous: two.digest })
   t.equal(await world.current(), one.digest)
 
@@ -53,6 +64,7 @@ await test('a release that does not come up is taken back, and waits for new ann
   await eventually('the next try', () => world.activation().id === 4)
   world.say({ activation: 4, digest: two.digest, outcome: 'ok' })
   t.match(await again.marker(1), { kind: 'ok', digest: hexOf(two.digest) })
+  await eventually('that to be forgotten', async () => (await remembered()).failed === null)
 })
 
 await test('a release that a process may still read is not pruned, however old, until the supervisor says so', async (t) => {

@@ -12,6 +12,8 @@ export interface InitFetchConfig {
   /** What is done where control gave no answer for `controlWaitMs`. */
   readonly controlFallback: 'wait' | 'annotations'
   readonly controlWaitMs: number
+  /** What is done where the annotations name no target. */
+  readonly noTarget: 'fail' | 'start'
   readonly logLevel: LogLevel
   readonly refresh: RefreshOptions
   readonly warnings: readonly string[]
@@ -48,6 +50,12 @@ export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv
     controlWaitMs:
       1000 *
       read.integer('AETHER_CONTROL_WAIT_SEC', 300, { min: 0, max: 86_400 }, "Longest wait for control's answer."),
+    noTarget: read.choice(
+      'AETHER_NO_TARGET',
+      ['fail', 'start'],
+      'fail',
+      "Where the pod's annotations name no target: fail; or start, and let the app wait for the first one (aether dev --pods).",
+    ),
     logLevel: read.choice('AETHER_LOG_LEVEL', logLevels, 'info', 'Least level that is logged.'),
     refresh: await readRefreshOptions(read, control),
   }

@@ -8,6 +8,16 @@ import { type Refreshed, refreshedBefore } from '@aether/release/refreshed'
 
 const never = new AbortController().signal
 
+/** For a pod without a first release: the app's container mounts a folder of the volume. */
+export async function prepareVolume(layout: RefreshOptions['layout']): Promise<void> {
+  const lock = await lockVolume(layout)
+  try {
+    await recoverVolume(layout)
+  } finally {
+    await lock.release()
+  }
+}
+
 /** Throws a ReasonError; then nothing half-done is left on the volume. */
 export async function fetchFirst(target: Target, options: RefreshOptions): Promise<Refreshed> {
   const { layout, limits } = options

@@ -7,7 +7,7 @@ import { runCommand } from '@aether/runtime/command'
 import { createControlToken } from '@aether/runtime/control-token'
 import { createLog } from '@aether/runtime/log'
 import { loadConfig } from './config.ts'
-import { fetchFirst } from './first.ts'
+import { fetchFirst, prepareVolume } from './first.ts'
 import { createTerminationMessage } from './termination-message.ts'
 import { findTarget } from './wanted.ts'
 
@@ -21,6 +21,11 @@ void runCommand('init-fetch', async () => {
   const authorize = config.control && createControlToken(config.control, log)
   try {
     const target = await findTarget(config, authorize, log, left)
+    if (target === undefined) {
+      await prepareVolume(config.refresh.layout)
+      log.info({}, 'no release is asked for yet: the app waits for the first one')
+      return exitCodes.ok
+    }
     const { activation, warnings, ...figures } = await fetchFirst(target, { ...config.refresh, authorize })
     for (const warning of warnings) log.warn({}, warning)
     log.info({ activation, ...figures }, `release ${hexOf(activation.digest).slice(0, 12)} is active`)

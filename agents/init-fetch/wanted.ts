@@ -9,15 +9,15 @@ import { askTarget } from './ask-control.ts'
 import type { InitFetchConfig } from './config.ts'
 import type { TerminationMessage } from './termination-message.ts'
 
-/** Throws ReasonError `control` or `target`. While control is waited for, `left` says so, and SIGTERM ends it. */
+/** Undefined where there is none, and none is needed. Throws ReasonError `control` or `target`. While control is waited for, `left` says so, and SIGTERM ends it. */
 export async function findTarget(
   config: InitFetchConfig,
   authorize: Authorize | undefined,
   log: Log,
   left: TerminationMessage,
-): Promise<Target> {
-  const { control, controlWaitMs: waitMs, annotationsFile } = config
-  if (control === undefined || authorize === undefined) return readTarget(annotationsFile)
+): Promise<Target | undefined> {
+  const { control, controlWaitMs: waitMs } = config
+  if (control === undefined || authorize === undefined) return readTarget(config)
   // The first process of a container is not ended by SIGTERM unless it listens for it.
   const stop = new AbortController()
   const end = () => stop.abort()
@@ -41,7 +41,7 @@ export async function findTarget(
     if (stop.signal.aborted || !takesAnnotations(config, failure)) throw failure
     log.warn({ err: failure }, "control gave no answer: going on with the pod's annotations, which may be old")
     left.clear()
-    return await readTarget(annotationsFile)
+    return await readTarget(config)
   } finally {
     process.off('SIGTERM', end)
   }
@@ -52,7 +52,7 @@ function takesAnnotations(config: InitFetchConfig, failure: ReasonError): boolea
   return config.controlFallback === 'annotations' && failure.detail === 'unreachable'
 }
 
-async function readTarget(path: string): Promise<Target> {
+async function readTarget({ annotationsFile: path, noTarget }: InitFetchConfig): Promise<Target | undefined> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw refusal(
       'target',
@@ -62,7 +62,7 @@ async function readTarget(path: string): Promise<Target> {
     )
   })
   const target = parseTarget(parsePodinfo(text))
-  if (target !== undefined) return target
+  if (target !== undefined || noTarget === 'start') return target
   throw refusal(
     'target',
     'digest_missing',

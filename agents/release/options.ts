@@ -27,6 +27,11 @@ export async function readRefreshOptions(
         true,
         'false takes targets without a signature too, with a warning each time: for development.',
       ),
+      takesDevelopment: read.boolean(
+        'AETHER_DEVELOPMENT_SIGNATURES',
+        false,
+        'true takes signatures of development keys too; never in production.',
+      ),
       keyring: pubkey === undefined ? undefined : await openKeyring(pubkey, 'AETHER_PUBKEY'),
     },
     sources: {

@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { createDevelopmentPair, parseDevelopmentKey, signForDevelopment } from '@aether/artifact/sign'
 import { createKeyring } from '@aether/verifier/keyring'
 import { test } from 'tap'
 import { readActivation, readCurrent } from './activate.ts'
-import { refresh } from './refresh.ts'
+import { type RefreshOptions, refresh } from './refresh.ts'
 import { createSigner, createWorld, digestOf, listTree, reasonOf, refuses } from './test-kit.ts'
 import { release } from './test-tar.ts'
 
@@ -88,9 +89,15 @@ await test('no byte is asked for before the signature holds', async (t) => {
   const forgotten = ask(digest, '/new', served.signature)
   await refuses(t, world, () => take(forgotten), 'signature', 'invalid')
   await refuses(t, world, () => take(forgotten, served), 'signature', 'stale', /still the one of sha256:.*one annotate/)
-  const noKey = { policy: { requireSignature: true, keyring: undefined } }
+  const noKey = { policy: { requireSignature: true, takesDevelopment: false, keyring: undefined } }
   await refuses(t, world, () => take(ask(digest, '/new'), served, noKey), 'key', 'missing', /AETHER_PUBKEY/)
-  const lostKey = { policy: { requireSignature: true, keyring: createKeyring('/nowhere/keys', 'AETHER_PUBKEY') } }
+  const lostKey = {
+    policy: {
+      requireSignature: true,
+      takesDevelopment: false,
+      keyring: createKeyring('/nowhere/keys', 'AETHER_PUBKEY'),
+    },
+  }
   await refuses(t, world, () => take(ask(digest, '/new'), served, lostKey), 'key', 'unreadable', /Secret/)
   t.equal(world.asked.length, 1, 'the first refresh alone asked the server')
 })
@@ -105,6 +112,56 @@ await test('without a required signature a target is taken with a warning, and a
   t.equal(keyId, undefined)
   const forged = world.ask(digestOf(bytes), '/dev', createSigner().sign(digestOf(bytes)))
   await refuses(t, world, () => world.take(forged, undefined, lax), 'signature', 'invalid')
+})
+
+await test('a production policy refuses the signature of a development key, whatever keys are in force', async (t) => {
+  const world = await createWorld(t)
+  const bytes = release('dev')
+  const digest = digestOf(bytes)
+  world.routes.set('/dev', bytes)
+  const { privatePem, publicPem } = createDevelopmentPair()
+  const key = parseDevelopmentKey(privatePem)
+  const target = world.ask(digest, '/dev', signForDevelopment(digest, key))
+  const trusting = (more: Partial<RefreshOptions['policy']> = {}) => ({
+    policy: { ...world.options.policy, keyring: createKeyring(publicPem, 'AETHER_PUBKEY'), ...more },
+  })
+  await refuses(
+    t,
+    world,
+    () => world.take(target, undefined, trusting()),
+    'signature',
+    'development',
+    /development key/,
+  )
+  const lax = trusting({ requireSignature: false })
+  await refuses(t, world, () => world.take(target, undefined, lax), 'signature', 'development')
+  // Nor does it stand for a release's own, without its prefix.
+  const bare = world.ask(digest, '/dev', signForDevelopment(digest, key).replace('dev:', ''))
+  const development = trusting({ takesDevelopment: true })
+  await refuses(t, world, () => world.take(bare, undefined, development), 'signature', 'invalid')
+  await refuses(
+    t,
+    world,
+    () => world.take(target, undefined, { policy: { ...world.options.policy, takesDevelopment: true } }),
+    'signature',
+    'invalid',
+  )
+  t.equal(world.asked.length, 0, 'nothing was downloaded')
+  t.match(await world.take(target, undefined, development), { keyId: /^[0-9a-f]{16}$/, warnings: [] })
+})
+
+await test('a development signature counts as none where no key is there and none is required', async (t) => {
+  const world = await createWorld(t)
+  const bytes = release('dev')
+  world.routes.set('/dev', bytes)
+  const key = parseDevelopmentKey(createDevelopmentPair().privatePem)
+  const target = world.ask(digestOf(bytes), '/dev', signForDevelopment(digestOf(bytes), key))
+  const keyring = createKeyring(world.layout.staging, 'AETHER_PUBKEY')
+  const policy = { requireSignature: true, takesDevelopment: true, keyring }
+  await refuses(t, world, () => world.take(target, undefined, { policy }), 'key', 'missing')
+  const { warnings, keyId } = await world.take(target, undefined, { policy: { ...policy, requireSignature: false } })
+  t.match(warnings, [/AETHER_REQUIRE_SIGNATURE=false/])
+  t.equal(keyId, undefined)
 })
 
 await test('bytes with another digest are refused, and named stale where they are the artifact before', async (t) => {

@@ -95,7 +95,11 @@ export async function createWorld(t: Test, changes: Partial<typeof limits> = {},
   const layout = layoutOf(root)
   const options: RefreshOptions = {
     layout,
-    policy: { requireSignature: true, keyring: createKeyring(signer.publicPem, 'AETHER_PUBKEY') },
+    policy: {
+      requireSignature: true,
+      takesDevelopment: false,
+      keyring: createKeyring(signer.publicPem, 'AETHER_PUBKEY'),
+    },
     sources,
     limits: { ...limits, ...changes },
   }

@@ -28,7 +28,7 @@ const jobs: Readonly<Record<string, (input: WorkerInput) => Promise<void>>> = { 
 async function churn({ root, publicPem, targets }: WorkerInput): Promise<void> {
   const layout = layoutOf(root)
   await lockVolume(layout)
-  const policy = { requireSignature: true, keyring: createKeyring(publicPem, 'key') }
+  const policy = { requireSignature: true, takesDevelopment: false, keyring: createKeyring(publicPem, 'key') }
   say('ready')
   await recoverVolume(layout)
   for (;;)

@@ -36,6 +36,7 @@ await test('where node:crypto says yes and noble no, nothing is staged, and noth
   await prepareNext(layout, true, never)
   const policy = {
     requireSignature: true,
+    takesDevelopment: false,
     keyring: tornKeyring(world.signer.publicPem, createSigner().publicPem),
   }
   const rows = {

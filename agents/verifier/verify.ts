@@ -1,5 +1,6 @@
 // ed25519 over the 64 hex characters of a digest (RFC 8032). Two implementations, and both must say yes.
 import { verify as verifyByNode } from 'node:crypto'
+import { developmentMessage, developmentPrefix } from '@aether/contract/development'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import { refusal } from '@aether/contract/reasons'
 import type { PublicKey } from './keys.ts'
@@ -13,6 +14,12 @@ export function parseSignature(text: string, field: string): Uint8Array {
       'signature',
       'malformed',
       `${field} is a DSSE envelope, which this version does not take: sign the 64 hex characters of the digest`,
+    )
+  if (isDevelopmentSignature(trimmed))
+    throw refusal(
+      'signature',
+      'development',
+      `${field} is of a development key, which is not taken here: sign with the key of this environment (AETHER_DEVELOPMENT_SIGNATURES=true takes it, for development)`,
     )
   const bytes = /^(?:[0-9a-fA-F]{2})+$/.test(trimmed)
     ? Buffer.from(trimmed, 'hex')
@@ -40,7 +47,30 @@ export interface Presumed {
 
 /** The first half of a verification, a fifth of a millisecond. Throws ReasonError `signature` where it says no. */
 export function presumeSignature(digest: Digest, signature: Uint8Array, keys: readonly PublicKey[]): Presumed {
-  const message = Buffer.from(hexOf(digest), 'ascii')
+  return presumeMessage(Buffer.from(hexOf(digest), 'ascii'), digest, signature, keys)
+}
+
+/** The same for the signature of a development key, as it is written. */
+export function presumeDevelopment(digest: Digest, text: string, field: string, keys: readonly PublicKey[]): Presumed {
+  const signature = parseSignature(text.trim().slice(developmentPrefix.length), field)
+  return presumeMessage(developmentMessage(digest), digest, signature, keys)
+}
+
+/** Answers the key under which the signature holds; throws ReasonError `signature` where there is none. */
+export function verifySignature(digest: Digest, signature: Uint8Array, keys: readonly PublicKey[]): PublicKey {
+  return presumeSignature(digest, signature, keys).confirm()
+}
+
+export function isDevelopmentSignature(text: string): boolean {
+  return text.trim().startsWith(developmentPrefix)
+}
+
+function presumeMessage(
+  message: Uint8Array,
+  digest: Digest,
+  signature: Uint8Array,
+  keys: readonly PublicKey[],
+): Presumed {
   const likely = keys.filter((one) => holdsByNode(message, signature, one))
   if (likely.length === 0) throw invalid(digest, keys)
   return {
@@ -50,11 +80,6 @@ export function presumeSignature(digest: Digest, signature: Uint8Array, keys: re
       return key
     },
   }
-}
-
-/** Answers the key under which the signature holds; throws ReasonError `signature` where there is none. */
-export function verifySignature(digest: Digest, signature: Uint8Array, keys: readonly PublicKey[]): PublicKey {
-  return presumeSignature(digest, signature, keys).confirm()
 }
 
 function holdsByNode(message: Uint8Array, signature: Uint8Array, { keyObject }: PublicKey): boolean {

@@ -1,0 +1,81 @@
+// `aether dev` by a control: it keeps the artifacts, moves the pods, and hears what became of it.
+import type { KeyObject } from 'node:crypto'
+import { signDigest } from '@aether/artifact/sign'
+import type { BuiltTree } from '@aether/artifact/tree-build'
+import { digestFromHex } from '@aether/contract/digest'
+import { applyDigest } from './apply-digest.ts'
+import { readCommit } from './commit.ts'
+import type { Control } from './control.ts'
+import { showLogs } from './dev-logs.ts'
+import { findMeanwhile, type LastApplied } from './dev-meanwhile.ts'
+import type { DevPlace } from './dev-place.ts'
+import type { DevTree } from './dev-tree.ts'
+import type { Output } from './output.ts'
+import { sendTree } from './send-tree.ts'
+import type { Env } from './settings.ts'
+import { shortDigest } from './table.ts'
+import { waitUntilServing } from './wait-serving.ts'
+
+export interface ControlPlaceOptions {
+  readonly control: Control
+  readonly url: string
+  readonly folder: string
+  readonly app: string
+  readonly namespace: string
+  readonly spec: Readonly<Record<string, unknown>>
+  readonly key: KeyObject | undefined
+  readonly timeoutMs: number
+  readonly env: Env
+  readonly cwd: string
+  readonly output: Output
+  readonly signal: AbortSignal
+}
+
+export function createControlPlace(options: ControlPlaceOptions): DevPlace {
+  const { control, url, folder, app, namespace, spec, key, timeoutMs, env, cwd, output, signal } = options
+  let last: LastApplied | undefined
+  let taken: BuiltTree | undefined
+
+  async function packTree(tree: DevTree) {
+    const [next, commit] = await Promise.all([tree.build(), readCommit(folder, { env, signal })])
+    const digest = digestFromHex(next.digest)
+    return { tree: next, digest, commit, signature: key === undefined ? null : signDigest(digest, key) }
+  }
+
+  return {
+    name: `in ${namespace}, by control at ${url}`,
+    async pack(tree) {
+      const packed = await packTree(tree)
+      let id = ''
+      return {
+        digest: packed.digest,
+        async upload() {
+          await sendTree(control, app, packed, { output, signal, from: taken })
+          taken = packed.tree
+        },
+        async deploy() {
+          const meanwhile = last && (await findMeanwhile(control, last))
+          if (meanwhile !== undefined) output.warn(meanwhile)
+          const { deployment } = await applyDigest(control, { app, namespace, digest: packed.digest, ...spec }, signal)
+          id = deployment.id
+          last = { id, digest: packed.digest }
+        },
+        waitUntilServing: (until) =>
+          waitUntilServing(control, { id, app, digest: packed.digest, timeoutMs, output, signal: until }),
+      }
+    },
+    async serving() {
+      if (last === undefined) return []
+      const view = await control.viewDeployment(last.id).catch(() => undefined)
+      signal.throwIfAborted()
+      const digests = view?.value.pods.map((pod) => pod.serving) ?? []
+      return digests.filter((one) => one !== null)
+    },
+    showLogs: (to, until) => showLogs({ app, namespace, env, cwd, signal: until }, to),
+    farewell: (served) =>
+      served === undefined
+        ? undefined
+        : `${app} in ${namespace} goes on serving ${shortDigest(served)}; aether stop ${app} ends it`,
+    close: () => Promise.resolve(),
+  }
+}
