@@ -18,7 +18,7 @@ import { makeWorkFolder } from '../release/work-folder.ts'
 import { createCLimit } from './c-limit.ts'
 import { createGit, type GitPeer } from './git.ts'
 import { createRsync, type RsyncPeer } from './rsync.ts'
-import { deltaRows, type Figures, tableOf } from './summary.ts'
+import { deltaRows, type Figures, fullFrom, tableOf } from './summary.ts'
 import { createVersions, type Version, type Versions } from './versions.ts'
 
 interface World {
@@ -73,6 +73,7 @@ export async function benchDelta({ say, isJson, release }: BenchOptions): Promis
     const print = isJson ? say : console.log
     print(`on ${description}, ${release.runs} runs each, ours from ${agentFile('fetcher')}`)
     for (const line of formatRows(tableOf(all))) print(line)
+    for (const one of cases) print(fullFrom(one.name, shares, all))
     if (isJson) console.log(JSON.stringify({ name: 'delta', on: description, rows: deltaRows(all) }))
   } finally {
     await server.stop()

@@ -35,6 +35,22 @@ export function tableOf(all: readonly Figures[]): readonly Record<string, string
   })
 }
 
+/** From how many percent of the files on the whole pack takes less time than the delta, between the shares that were measured. */
+export function fullFrom(letter: string, shares: Readonly<Record<string, number>>, all: readonly Figures[]): string {
+  const time = (name: string) => {
+    const own = all.find((one) => one.case === `${letter} ${name}` && one.contestant === 'ours')
+    return own === undefined ? Number.NaN : median(own.seconds)
+  }
+  const whole = time('first arrival')
+  const points = Object.entries(shares).map(([name, share]) => ({ share, seconds: time(name) }))
+  const after = points.findIndex(({ seconds }) => seconds > whole)
+  const [low, high] = [points[after - 1], points[after]]
+  if (high === undefined || low === undefined)
+    return `${letter}: the delta takes no longer than the full pack, whatever changed`
+  const share = low.share + ((high.share - low.share) * (whole - low.seconds)) / (high.seconds - low.seconds)
+  return `${letter}: from ${Math.round(share * 100)} percent of the files on the full pack takes less time than the delta`
+}
+
 export function deltaRows(all: readonly Figures[]): readonly BenchRow[] {
   const rows = all
     .filter(({ contestant }) => contestant !== 'ours')
