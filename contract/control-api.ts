@@ -21,7 +21,7 @@ export const uploadHeaders = {
 } as const
 
 /** Content type of `POST /apps/{app}/objects`: an object pack (docs/artifact-format.md). */
-export const objectPackType = 'application/vnd.aether.objects'
+export const objectPackType = 'application/octet-stream'
 
 /** Of digests in one `POST /apps/{app}/objects/lacking`. */
 export const mostAskedObjects = 5_000

@@ -95,7 +95,7 @@ export function createTrees(
 
     async register({ app, digest, signature, commit, by }) {
       await findApp(store, app)
-      const signed = await verifyUpload(store, { app, digest, signature }, policy)
+      const signed = await verifyUpload(store, { app, digest, signature }, policy, 'body.signature')
       const known = await store.findArtifact(app, digest)
       if (known?.kind === 'archive')
         throw new ControlError('conflict', `${digest} is an archive of ${app}, and cannot be a tree too`)
