@@ -1,5 +1,5 @@
 // init-fetch as a process: one pass, an exit code for each reason, and the reason in the termination message.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -86,6 +86,19 @@ await test('each reason has its exit code, and is left where Kubernetes shows it
     t.equal(await readCurrent(world.layout), null)
     t.same(reason === 'target' ? [] : readdirSync(world.layout.lock), [], 'the volume is free again')
   }
+})
+
+await test('where a pod may begin without a release, no target is no failure, and a target that is wrong still is', async (t) => {
+  const world = await createWorld(t)
+  const { code, lines } = await world.run({}, { AETHER_NO_TARGET: 'start' })
+  t.equal(code, 0)
+  t.match(lines.join('\n'), /the app waits for the first one/)
+  t.ok(existsSync(world.layout.workspace), 'which is what the app mounts')
+  t.same(readdirSync(world.layout.lock), [])
+  const broken = { ...world.good, [annotations.digest]: 'sha256:1' }
+  t.equal((await world.run(broken, { AETHER_NO_TARGET: 'start' })).code, reasons.target.exitCode)
+  t.equal((await world.run(world.good, { AETHER_NO_TARGET: 'start' })).code, 0)
+  t.equal(await readCurrent(world.layout), world.digest)
 })
 
 await test('a key that may not be trusted, and a wrong setting, are said before anything is asked for', async (t) => {
