@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { zstdDecompressSync } from 'node:zlib'
 import { cliExitCodes } from '@aether/contract/exit-codes'
 import { type Test, test } from 'tap'
 import { eventually, startControl } from './test-control.ts'
@@ -131,7 +132,7 @@ await test('a build step runs before each pack, shows its output where it fails,
 })
 
 await test('a new dependency is installed, and stays between saves; one that cannot be installed is said', async (t) => {
-  const { folder, env, control, data } = await world(t, { 'lib/one/package.json': '{"name":"one","version":"1.0.0"}' })
+  const { folder, env, control } = await world(t, { 'lib/one/package.json': '{"name":"one","version":"1.0.0"}' })
   control.playAgents()
   const dev = await startDev(t, folder, env)
   t.notOk('install' in part(dev.last(), 'ms') && Number(part(dev.last(), 'ms').install) > 1_000)
@@ -143,8 +144,11 @@ await test('a new dependency is installed, and stays between saves; one that can
   t.notOk('install' in part(await dev.next(), 'ms'), 'not again')
 
   const hex = String(dev.last().digest).replace('sha256:', '')
-  const blob = readdirSync(data, { recursive: true, encoding: 'utf8' }).find((name) => name.endsWith(hex))
-  t.match(execFileSync('tar', ['-tzf', join(data, blob ?? 'none')], { encoding: 'utf8' }), /^node_modules\/one$/m)
+  const full = await fetch(`${control.url}/artifacts/${hex}.full`, {
+    headers: { authorization: `Bearer ${control.token}` },
+  })
+  const tar = zstdDecompressSync(Buffer.from(await full.arrayBuffer()))
+  t.match(execFileSync('tar', ['-t'], { input: tar, encoding: 'utf8' }), /^node_modules\/one$/m)
 
   write(folder, 'package.json', '{"name":"shop","dependencies":{"two":"1.0.0"}}')
   t.match(await dev.next(), { outcome: 'failed', stage: 'install', error: { kind: 'runtime' } })
