@@ -1,5 +1,5 @@
 // aether dev against the real control without a cluster: what becomes of saves, good and bad, and what is left at the end.
-import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { cliExitCodes } from '@aether/contract/exit-codes'
 import { type Test, test } from 'tap'
