@@ -1,6 +1,6 @@
 // aether dev against the real control without a cluster: what becomes of saves, good and bad, and what is left at the end.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 import { cliExitCodes } from '@aether/contract/exit-codes'

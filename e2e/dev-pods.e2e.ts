@@ -157,6 +157,6 @@ import { readdirSync, readFileSync } from 'node:fs'
 const names = readdirSync('/proc').filter((name) => /^\\d+$/.test(name)).map((pid) => {
   try { return readFileSync('/proc/' + pid + '/cmdline', 'utf8') } catch { return '' }
 })
-console.log(names.filter((name) => name.includes('/aether/bin/relay')).length)`
+console.log(names.filter((name) => name.includes('/aether/bin/' + 'relay')).length)`
   return Number(await runInside(scenario, pod, 'fetcher', script))
 }
