@@ -42,7 +42,7 @@ await runScenario('who may what at control', async (t, scenario) => {
       console.log(response.status, response.headers.get('content-type'), body.byteLength)`
     return (await runInside(scenario, name, 'fetcher', script)).trim()
   }
-  t.match(await askFrom(pod, `/artifacts/${ours}`), /^200 application\/gzip [1-9]/, "a pod gets its own app's")
+  t.match(await askFrom(pod, `/artifacts/${ours}`), /^200 application\/octet-stream [1-9]/, "a pod gets its own app's")
   t.match(await askFrom(otherPod, `/artifacts/${theirs}`), /^200 /, 'and so does one of the other app')
   t.match(await askFrom(otherPod, `/artifacts/${ours}`), /^403 application\/problem/, 'of another app it gets none')
   t.match(await askFrom(pod, `/artifacts/${theirs}`), /^403 /, 'neither way')

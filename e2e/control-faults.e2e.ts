@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { Test } from 'tap'
 import { type Control, startControl } from './kit/control.ts'
-import { answersOf, createHelloApp, type DeploymentView, type HelloApp } from './kit/hello-app.ts'
+import { answersOf, createHelloApp, type Deployed, type DeploymentView, type HelloApp } from './kit/hello-app.ts'
 import { listPods, type Pod, readyPods } from './kit/pods.ts'
 import { packRelease, type Release } from './kit/releases.ts'
 import { type Row, reportRows } from './kit/report.ts'
@@ -94,8 +94,8 @@ async function loseDatabase(t: Test, { scenario, control, app, pod }: Given, rel
   t.same([...kinds], ['503, Retry-After 5'], `meanwhile ${refused.length} requests are told to come again`)
   t.comment(`aether deploy in the middle of it: ${deployed.exitCode} ${deployed.stdout}${deployed.stderr}`)
   t.equal(deployed.exitCode, 0, 'aether deploy comes through')
-  const { digest } = await app.view()
-  t.equal(digest, release.digest, 'and what it deployed is there')
+  const { digest }: Deployed = JSON.parse(deployed.stdout)
+  t.equal((await app.view()).digest, digest, 'and what it deployed is there')
   t.same(await answersOf(scenario, [pod]), [release.answer], 'and serves')
   const lost: string[] = []
   for (const name of acknowledged) if (!(await control.ask(`/apps/${name}`)).ok) lost.push(name)

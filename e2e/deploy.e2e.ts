@@ -56,9 +56,10 @@ await runScenario('aether deploy', async (t, scenario) => {
   const view = await app.view()
   t.match(view, { status: 'failed', failure_reason: 'download' }, `K3: ${view.failure_message}`)
   t.same(await answersOf(scenario, pods), [second.answer, second.answer], 'K3: the release before goes on serving')
-  const mended = await deploy('K3 again: its bytes sent anew', '3.0.0', ['--dev-hot'])
-  t.equal(mended.digest, gone.digest, 'K3: the same artifact, by the command that makes and sends it')
-  t.same(await answersOf(scenario, pods), [mended.answer, mended.answer], 'K3: mended')
+  await app.upload(gone)
+  const mended = await control.cli(['rollback', 'hello', '--to', gone.digest])
+  t.equal(mended.exitCode, 0, `K3 again, its bytes sent anew: ${mended.stdout}${mended.stderr}`)
+  t.same(await answersOf(scenario, pods), [gone.answer, gone.answer], 'K3: mended')
   t.same(await identitiesNow(), identities, 'K3: the same pods')
 
   const third = await deploy('new pods', '4.0.0', [])

@@ -16,7 +16,30 @@ export const agents: Recipe = {
     'ed25519-verify': 'agents/verifier/main.ts',
   },
   isQuick: true,
-  unused: ['prom-client/lib/pushgateway.js', 'prom-client/lib/cluster.js', '@opentelemetry/api/dist/index.cjs'],
+  unused: [
+    'prom-client/lib/pushgateway.js',
+    'prom-client/lib/cluster.js',
+    '@opentelemetry/api/dist/index.cjs',
+    // Of undici the dispatchers and `request` are used; its index loads all of these too.
+    ...['mock-agent', 'mock-call-history', 'mock-client', 'mock-errors', 'mock-pool', 'snapshot-agent'].map(
+      (name) => `undici/lib/mock/${name}.js`,
+    ),
+    ...['cache', 'decompress', 'deduplicate', 'dns', 'dump', 'redirect', 'response-error', 'retry'].map(
+      (name) => `undici/lib/interceptor/${name}.js`,
+    ),
+    ...['memory', 'sqlite'].map((name) => `undici/lib/cache/${name}-cache-store.js`),
+    ...['events', 'websocket', 'stream/websocketerror', 'stream/websocketstream'].map(
+      (name) => `undici/lib/web/websocket/${name}.js`,
+    ),
+    ...['balanced-pool', 'h2c-client', 'retry-agent', 'round-robin-pool'].map(
+      (name) => `undici/lib/dispatcher/${name}.js`,
+    ),
+    ...['redirect', 'retry'].map((name) => `undici/lib/handler/${name}-handler.js`),
+    'undici/lib/web/cache/cache.js',
+    'undici/lib/web/cookies/index.js',
+    ...['index', 'request', 'response'].map((name) => `undici/lib/web/fetch/${name}.js`),
+    'undici/lib/web/eventsource/eventsource.js',
+  ],
   // Loaded into the app's own process by whatever Node that has: as written.
   assets: [{ from: 'agents/supervisor/preload', to: 'lib/preload' }],
 }
