@@ -17,8 +17,8 @@ const connectMs = 10_000
 const keepMs = 4000
 
 const dispatchersOf = new WeakMap<SourcePolicy, Map<Standing, Dispatcher>>()
-/** By origin, performance.now() of the last answer. */
-const lastAnswers = new Map<string, number>()
+/** Origins that answered since the last failure: a connection to one of them may be a kept one. */
+const answered = new Set<string>()
 const mostOrigins = 16
 
 export function openConnections(policy: SourcePolicy, idleMs: number): Connections {
@@ -31,17 +31,18 @@ export function openConnections(policy: SourcePolicy, idleMs: number): Connectio
       const { request } = await import('undici')
       const dispatcher = await dispatcherFor(standing, policy)
       const bound = AbortSignal.any([signal, closed.signal])
+      const { origin } = new URL(url)
+      const mayBeKept = answered.has(origin)
       const ask = async () => {
         const asking = { headers, headersTimeout: idleMs, bodyTimeout: idleMs, signal: bound, dispatcher }
         const answer = await request(url, asking)
-        noteAnswer(new URL(url).origin)
+        if (answered.size >= mostOrigins) answered.clear()
+        answered.add(origin)
         return answer
       }
-      const mayBeKept =
-        performance.now() - (lastAnswers.get(new URL(url).origin) ?? Number.NEGATIVE_INFINITY) < 2 * keepMs
       if (!mayBeKept) return ask()
       return ask().catch((error: unknown) => {
-        // The server let go of a connection in the moment when it was used again.
+        // The server let go of a connection in the moment when it was used again, or while this process stood still.
         if (bound.aborted || !isLost(error)) throw error
         return ask()
       })
@@ -52,7 +53,7 @@ export function openConnections(policy: SourcePolicy, idleMs: number): Connectio
       for (const dispatcher of dispatchersOf.get(policy)?.values() ?? [])
         void dispatcher.destroy().catch(() => undefined)
       dispatchersOf.delete(policy)
-      lastAnswers.clear()
+      answered.clear()
     },
   }
 }
@@ -71,11 +72,6 @@ async function dispatcherFor(standing: Standing, policy: SourcePolicy): Promise<
   const made = proxies === undefined ? new Agent(options) : new EnvHttpProxyAgent({ ...options, ...proxies })
   known.set(standing, made)
   return made
-}
-
-function noteAnswer(origin: string): void {
-  if (lastAnswers.size >= mostOrigins) lastAnswers.clear()
-  lastAnswers.set(origin, performance.now())
 }
 
 /** undici's word for a socket that ended before an answer began. */
