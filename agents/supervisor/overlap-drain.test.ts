@@ -8,17 +8,17 @@ import { type Test, test } from 'tap'
 import { ask } from './test-client.ts'
 import { certificate, createWorkspace } from './test-kit.ts'
 
-/** `/slow` answers after 600 ms, `/stream` sends an event each 100 ms, a POST answers with the length of what came. */
+/** `/slow` answers after 600 ms, `/stream` sends an event each 100 ms for a second, `/endless` for ever, a POST answers with the length of what came. */
 const app = (version: string) => `import { createServer } from 'node:http'
 import { appendFileSync } from 'node:fs'
 process.on('SIGTERM', () => { appendFileSync(process.env.NOTES, 'term ${version}\\n'); process.exit(0) })
 const server = createServer(async (request, response) => {
   if (request.url === '/slow') {
     setTimeout(() => response.end('slow ${version}'), 600)
-  } else if (request.url === '/stream') {
+  } else if (request.url === '/stream' || request.url === '/endless') {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const timer = setInterval(() => response.write('data: ${version}\\n\\n'), 100)
-    setTimeout(() => { clearInterval(timer); response.end('data: end ${version}\\n\\n') }, 1000)
+    if (request.url === '/stream') setTimeout(() => { clearInterval(timer); response.end('data: end ${version}\\n\\n') }, 1000)
   } else if (request.method === 'POST') {
     let length = 0
     for await (const piece of request) length += piece.length
@@ -109,7 +109,7 @@ await test('at the end of the pod, what is under way is finished before SIGTERM'
 
 await test('a stream that goes on for longer than the limit is cut there', async (t) => {
   const { url, swap, notes, metrics } = await twoReleases(t, { AETHER_DRAIN_LIMIT_MS: '300' })
-  const stream = ask(`${url}/stream`)
+  const stream = ask(`${url}/endless`)
   stream.catch(() => undefined)
   await sleep(50)
   await swap()
