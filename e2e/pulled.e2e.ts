@@ -1,25 +1,27 @@
 // Pods whose node has none of the images: pulled from a registry at each start, under `restricted`, and refreshed.
 import { fileURLToPath } from 'node:url'
 import { hexOf } from '@aether/contract/digest'
+import { type Test, test } from 'tap'
 import { annotatePods, applyPatched } from './kit/deploy.ts'
 import { answersOf } from './kit/hello-app.ts'
 import { pushImages, whyNoRegistry } from './kit/local-registry.ts'
 import { awaitMarker, containerStatuses, listPods, readyPods } from './kit/pods.ts'
 import { annotationsOf, packRelease } from './kit/releases.ts'
 import { runScenario } from './kit/run-scenario.ts'
+import type { Scenario } from './kit/scenario.ts'
 
 const base = fileURLToPath(new URL('../k8s/base', import.meta.url))
 
-await runScenario('pulled images', async (t, scenario) => {
-  const why = await whyNoRegistry(scenario)
-  if (why !== undefined) {
-    t.pass('a pod from pulled images', { skip: why })
-    return
-  }
+const title = 'pulled images'
+const why = await whyNoRegistry()
+if (why === undefined) await runScenario(title, pulled)
+else await test(title, { skip: why }, async () => {})
+
+async function pulled(t: Test, scenario: Scenario): Promise<void> {
   const { cluster, folder, keys, namespace, tools } = scenario
   const pushed = await pushImages(t)
   const imageOf = (name: string) => [...pushed.keys()].find((reference) => reference.includes(`/${name}:`)) ?? name
-  const pulled = (name: string, image: string) => ({ name, image: imageOf(image), imagePullPolicy: 'Always' })
+  const container = (name: string, image: string) => ({ name, image: imageOf(image), imagePullPolicy: 'Always' })
 
   const releases = await Promise.all(['1.0.0', '2.0.0'].map((version) => packRelease(folder, version, keys)))
   const [first, second] = releases
@@ -30,8 +32,8 @@ await runScenario('pulled images', async (t, scenario) => {
     template: {
       metadata: { annotations: annotationsOf(first, tools.url(first.name)) },
       spec: {
-        initContainers: [pulled('init-fetch', 'aether-agent'), pulled('fetcher', 'aether-agent')],
-        containers: [pulled('app', 'aether-nodejs')],
+        initContainers: [container('init-fetch', 'aether-agent'), container('fetcher', 'aether-agent')],
+        containers: [container('app', 'aether-nodejs')],
       },
     },
   })
@@ -50,4 +52,4 @@ await runScenario('pulled images', async (t, scenario) => {
   await awaitMarker(scenario, pod.name, 0, 'REFRESH_OK', (one) => one.kind === 'ok' && isSecond(one.digest))
   t.same(await answersOf(scenario, pods), [second.answer], 'and is refreshed in place')
   t.same(await readyPods(scenario, 1), pods, 'as the same pod')
-})
+}

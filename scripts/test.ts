@@ -10,7 +10,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 })
 /** They take figures, stop the API server, or ask for as much of the node as production would. */
-const alone = /\b(api-server-down|fence|footprint|latency|manifests|overlap|soak)\.e2e\.ts$/
+const alone = /\b(api-server-down|control-faults|fence|footprint|latency|manifests|overlap|soak)\.e2e\.ts$/
 
 const folder = await mkdtemp(join(tmpdir(), 'aether-test-'))
 try {

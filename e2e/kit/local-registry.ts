@@ -8,18 +8,18 @@ import { fileURLToPath } from 'node:url'
 import { isObject } from '@aether/contract/json'
 import { execa, execaSync } from 'execa'
 import type { Test } from 'tap'
-import type { Scenario } from './scenario.ts'
+import { openCluster } from './cluster.ts'
 import { until } from './until.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cache = join(root, 'dist/cache')
 
 /** Why images cannot be pushed to here and pulled by the cluster's node; undefined where they can. */
-export async function whyNoRegistry({ cluster }: Scenario): Promise<string | undefined> {
+export async function whyNoRegistry(): Promise<string | undefined> {
   if (execaSync('docker-registry', ['--version'], { reject: false }).exitCode !== 0)
     return 'docker-registry is not on PATH: apt-get install docker-registry'
   if (!existsSync(cache)) return 'dist/cache is not there: npm run images'
-  const { items } = await cluster.core.listNode()
+  const { items } = await openCluster().core.listNode()
   const own = Object.values(networkInterfaces()).flatMap((list) => list?.map(({ address }) => address) ?? [])
   const isHere = items.every(({ status }) => status?.addresses?.some(({ address }) => own.includes(address)))
   return isHere ? undefined : 'the nodes are other machines, which see no registry on the loopback of this one'
