@@ -2,9 +2,9 @@
 // what the two trees differ in; read as the bytes come, each record held against what the objects before it asked for.
 import type { Hash } from 'node:crypto'
 import { createObjectCheck } from './object-check.ts'
+import { createRecordReader, type RecordBody } from './record-stream.ts'
 import { createFileHash } from './tree-digest.ts'
 import { TreeError } from './tree-error.ts'
-import { sizeAt } from './tree-object.ts'
 
 export interface DeltaHead {
   readonly from: string
@@ -15,9 +15,6 @@ const magic = Buffer.from('aether-delta-1\0', 'latin1')
 const digestBytes = 32
 /** Of the plain bytes before the zstd stream: magic, from, to. */
 export const deltaHeadBytes: number = magic.length + 2 * digestBytes
-/** Of what stands before the bytes of a record: kind, digest, length. */
-export const recordHeadBytes: number = 1 + digestBytes + 8
-const [kindObject, kindFile] = [1, 2]
 
 export function encodeDeltaHead({ from, to }: DeltaHead): Buffer {
   return Buffer.concat([magic, Buffer.from(from, 'hex'), Buffer.from(to, 'hex')])
@@ -29,21 +26,6 @@ export function parseDeltaHead(bytes: Buffer): DeltaHead {
     throw new TreeError('malformed', 'the delta pack does not begin as one')
   const middle = magic.length + digestBytes
   return { from: bytes.toString('hex', magic.length, middle), to: bytes.toString('hex', middle, deltaHeadBytes) }
-}
-
-export function encodeRecordHead(kind: 'object' | 'file', digest: string, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(recordHeadBytes)
-  bytes[0] = kind === 'object' ? kindObject : kindFile
-  bytes.write(digest, 1, 'hex')
-  bytes.writeBigUInt64BE(BigInt(length), 1 + digestBytes)
-  return bytes
-}
-
-/** Of `recordHeadBytes`. Throws TreeError `malformed`. */
-export function parseRecordHead(bytes: Buffer) {
-  const kind = bytes[0] === kindObject ? 'object' : bytes[0] === kindFile ? 'file' : undefined
-  if (kind === undefined) throw new TreeError('malformed', `the pack has a record of kind ${bytes[0]}`)
-  return { kind, digest: bytes.toString('hex', 1, 1 + digestBytes), length: sizeAt(bytes, 1 + digestBytes) } as const
 }
 
 export interface DeltaSink {
@@ -83,48 +65,23 @@ export function createDeltaReader(
 ): DeltaReader {
   const check = createObjectCheck(to, holds, limits.maxEntries)
   const files = new Set<string>()
-  const head = Buffer.alloc(recordHeadBytes)
-  let filled = 0
+  const records = createRecordReader(({ kind, digest, length }) =>
+    kind === 'object' ? objectBody(digest, length) : fileBody(digest, length),
+  )
   let bytes = 0
-  let body: Body | undefined
 
   function write(part: Uint8Array): void {
     bytes += part.length
     if (bytes > limits.maxBytes)
       throw new TreeError('limit', `the delta pack has more than ${limits.maxBytes} bytes, unpacked`)
-    for (let at = 0; at < part.length; ) {
-      if (body === undefined) {
-        const taken = part.subarray(at, at + recordHeadBytes - filled)
-        head.set(taken, filled)
-        filled += taken.length
-        at += taken.length
-        if (filled === recordHeadBytes) begin()
-      } else {
-        const taken = part.subarray(at, at + body.left)
-        at += taken.length
-        body.left -= taken.length
-        body.take(taken)
-      }
-      if (body?.left === 0) {
-        const { end } = body
-        body = undefined
-        filled = 0
-        end()
-      }
-    }
+    records.write(part)
   }
 
-  function begin(): void {
-    const { kind, digest, length } = parseRecordHead(head)
-    body = kind === 'object' ? objectBody(digest, length) : fileBody(digest, length)
-  }
-
-  function objectBody(digest: string, length: number): Body {
+  function objectBody(digest: string, length: number): RecordBody {
     check.expect(digest, length)
     const whole = Buffer.allocUnsafe(length)
     let at = 0
     return {
-      left: length,
       take(part) {
         whole.set(part, at)
         at += part.length
@@ -136,7 +93,7 @@ export function createDeltaReader(
     }
   }
 
-  function fileBody(digest: string, length: number): Body {
+  function fileBody(digest: string, length: number): RecordBody {
     check.requireAll()
     const size = check.sizeOf(digest)
     if (size === undefined || files.has(digest))
@@ -147,7 +104,6 @@ export function createDeltaReader(
     const hash: Hash = createFileHash()
     sink.fileBegin(digest, size)
     return {
-      left: length,
       take(part) {
         hash.update(part)
         sink.fileData(part)
@@ -162,14 +118,8 @@ export function createDeltaReader(
   return {
     write,
     finish() {
-      if (body !== undefined || filled > 0) throw new TreeError('malformed', 'the delta pack ends in a record')
+      if (records.isInside()) throw new TreeError('malformed', 'the delta pack ends in a record')
       check.requireAll()
     },
   }
-}
-
-interface Body {
-  left: number
-  take(part: Uint8Array): void
-  end(): void
 }

@@ -1,7 +1,7 @@
 // An object pack: folder objects and files, whichever and in whichever order. What an app sends to a store that lacks them; each
 // record proves itself by its digest, so what came whole counts though the rest did not come.
-import { parseRecordHead, recordHeadBytes } from './delta-pack.ts'
 import { type DeltaContent, forWaiting, type ReadFile, writeRecords } from './delta-write.ts'
+import { createRecordReader, type RecordBody, type RecordHead } from './record-stream.ts'
 import { createFileHash, digestOfObject } from './tree-digest.ts'
 import { TreeError } from './tree-error.ts'
 import { maxObjectBytes, parseObject } from './tree-object.ts'
@@ -37,18 +37,17 @@ export interface ObjectReader {
 
 /** `maxBytes` is of all that comes, the heads of records counted. */
 export function createObjectReader(sink: ObjectSink, maxBytes: number): ObjectReader {
-  const begun = Buffer.alloc(recordHeadBytes)
-  let [headLeft, filled, total] = [magic.length, 0, 0]
-  let body: { left: number; take(part: Uint8Array): void; end(): void } | undefined
+  const records = createRecordReader(begin)
+  let [headLeft, total] = [magic.length, 0]
 
-  function begin(): void {
-    const { kind, digest, length } = parseRecordHead(begun)
-    if (kind === 'object' && length > maxObjectBytes)
+  function begin({ kind, digest, length }: RecordHead): RecordBody {
+    if (kind === 'file') return fileBody(digest, length)
+    if (length > maxObjectBytes)
       throw new TreeError('limit', `the folder object ${digest} has ${length} bytes: ${maxObjectBytes} are taken`)
-    body = { left: length, ...(kind === 'object' ? objectBody(digest, length) : fileBody(digest, length)) }
+    return objectBody(digest, length)
   }
 
-  function objectBody(digest: string, length: number) {
+  function objectBody(digest: string, length: number): RecordBody {
     const whole = Buffer.allocUnsafe(length)
     let at = 0
     return {
@@ -66,7 +65,7 @@ export function createObjectReader(sink: ObjectSink, maxBytes: number): ObjectRe
     }
   }
 
-  function fileBody(digest: string, length: number) {
+  function fileBody(digest: string, length: number): RecordBody {
     const hash = createFileHash()
     sink.begin('file', digest, length)
     return {
@@ -93,29 +92,10 @@ export function createObjectReader(sink: ObjectSink, maxBytes: number): ObjectRe
     write(part) {
       total += part.length
       if (total > maxBytes) throw new TreeError('limit', `the object pack has more than ${maxBytes} bytes, unpacked`)
-      for (let at = 0; at < part.length; ) {
-        if (body === undefined) {
-          const taken = part.subarray(at, at + recordHeadBytes - filled)
-          begun.set(taken, filled)
-          filled += taken.length
-          at += taken.length
-          if (filled === recordHeadBytes) begin()
-        } else {
-          const taken = part.subarray(at, at + body.left)
-          at += taken.length
-          body.left -= taken.length
-          body.take(taken)
-        }
-        if (body?.left !== 0) continue
-        const { end } = body
-        body = undefined
-        filled = 0
-        end()
-      }
+      records.write(part)
     },
     finish() {
-      if (headLeft > 0 || body !== undefined || filled > 0)
-        throw new TreeError('malformed', 'the object pack ends in a record')
+      if (headLeft > 0 || records.isInside()) throw new TreeError('malformed', 'the object pack ends in a record')
     },
   }
 }

@@ -14,32 +14,18 @@ import { eventually, freePort, startProcess, testFolder } from '@aether/runtime/
 import { type Test, test } from 'tap'
 import { ask as askDatabase, noPostgres } from './store/test-engines.ts'
 import { findPostgres, startPostgres } from './store/test-postgres.ts'
+import { authorization, startControl } from './test-process.ts'
 
 const run = promisify(execFile)
-const token = 'admin-token-of-the-test'
-const authorization = `Bearer ${token}`
 const fetcher = join(import.meta.dirname, '../agents/fetcher/main.ts')
 
 type Artifact = { readonly digest: Digest; readonly bytes: Buffer }
 
-/** Control on this port; `lose` ends it and takes its folder away. */
-async function startControl(t: Test, port: number, folder: string, targets: string, databaseUrl: string) {
-  const url = `http://127.0.0.1:${port}`
-  const process = startProcess(t, join(import.meta.dirname, 'main.ts'), {
-    AETHER_API_TOKENS: `${token}:admin:ada`,
-    AETHER_CONTROL_DATA_DIR: folder,
-    AETHER_CONTROL_LISTEN_PORT: String(port),
-    AETHER_TARGETS_DIR: targets,
-    AETHER_REQUIRE_SIGNATURE: 'false',
-    DATABASE_URL: databaseUrl,
-  })
-  const ask = async (method: string, path: string, body?: object) => {
-    const headers = { authorization, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
-    const answer = await fetch(url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
-    const json: unknown = await answer.json()
-    return { status: answer.status, json: isObject(json) ? json : {} }
-  }
-  await eventually('control to be ready', async () => (await ask('GET', '/readyz')).status === 200)
+/** `lose` ends it and takes its folder away. */
+async function createControl(t: Test, port: number, folder: string, targets: string, databaseUrl: string) {
+  const env = { AETHER_TARGETS_DIR: targets, DATABASE_URL: databaseUrl }
+  const { url, ask, ready, process } = await startControl(t, folder, env, port)
+  await ready()
   return {
     ask,
     async upload({ digest, bytes }: Artifact) {
@@ -51,8 +37,7 @@ async function startControl(t: Test, port: number, folder: string, targets: stri
       }
       return (await fetch(`${url}/artifacts`, { method: 'POST', headers, body: new Uint8Array(bytes) })).status
     },
-    download: async (digest: Digest) =>
-      Buffer.from(await (await fetch(`${url}/artifacts/${digest}`, { headers: { authorization } })).arrayBuffer()),
+    download: async (digest: Digest) => (await ask('GET', `/artifacts/${digest}`)).bytes,
     /** All that it answers of what it keeps, but for when a pod said last how it is: it says so again and again. */
     async all(id: string) {
       const paths = ['/apps', '/artifacts', '/deployments', `/deployments/${id}`]
@@ -63,8 +48,8 @@ async function startControl(t: Test, port: number, folder: string, targets: stri
       })
     },
     async lose() {
-      process.kill('SIGTERM')
-      await process.exited
+      process().kill('SIGTERM')
+      await process().exited
       rmSync(folder, { recursive: true })
     },
   }
@@ -95,7 +80,7 @@ await test('a restored backup answers as before, and the cluster has the last wo
   )
   if (v1 === undefined || v2 === undefined || v3 === undefined || v4 === undefined) throw new Error('four were packed')
 
-  const old = await startControl(t, port, join(folder, 'old'), targets, await create('old'))
+  const old = await createControl(t, port, join(folder, 'old'), targets, await create('old'))
   t.equal((await old.ask('POST', '/apps', { name: 'hello' })).status, 201)
   for (const one of [v1, v2]) t.equal(await old.upload(one), 201)
   const made = await old.ask('POST', '/deployments', { app: 'hello', digest: v1.digest })
@@ -137,7 +122,7 @@ await test('a restored backup answers as before, and the cluster has the last wo
     cpSync(join(folder, 'backup'), join(folder, name, 'artifacts'), { recursive: true })
     const url = await create(name)
     await run(program('pg_restore'), ['--clean', '--if-exists', '--no-owner', '--dbname', url, dump])
-    return startControl(t, port, join(folder, name), targets, url)
+    return createControl(t, port, join(folder, name), targets, url)
   }
   t.comment('everything was lost, and the cluster is where it was')
   const second = await restore('second')

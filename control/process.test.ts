@@ -12,51 +12,16 @@ import { eventually, freePort, startProcess, testFolder } from '@aether/runtime/
 import { type Test, test } from 'tap'
 import { ask as askDatabase, noPostgres } from './store/test-engines.ts'
 import { startPostgres } from './store/test-postgres.ts'
+import { type Answer, authorization, main, startControl } from './test-process.ts'
 
-const main = join(import.meta.dirname, 'main.ts')
-const token = 'admin-token-of-the-test'
-const authorization = `Bearer ${token}`
 const mebibyte = 1024 * 1024
-
-interface Answer {
-  readonly status: number
-  readonly type: string | null
-  readonly retryAfter: string | null
-  readonly json: Readonly<Record<string, unknown>>
-}
 
 /** Control in this folder; it can be killed and started again. */
 async function createControl(t: Test, folder: string, env: Readonly<Record<string, string>> = {}) {
-  const port = await freePort()
-  const url = `http://127.0.0.1:${port}`
-  const start = () =>
-    startProcess(t, main, {
-      AETHER_API_TOKENS: `${token}:admin:ada`,
-      AETHER_CONTROL_DATA_DIR: folder,
-      AETHER_CONTROL_LISTEN_PORT: String(port),
-      AETHER_REQUIRE_SIGNATURE: 'false',
-      ...env,
-    })
-  let running = start()
-
-  async function ask(method: string, path: string, body?: object): Promise<Answer> {
-    const answer = await fetch(url + path, {
-      method,
-      headers: { authorization, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
-    const text = await answer.text()
-    const json: unknown = answer.headers.get('content-type')?.includes('json') ? JSON.parse(text) : {}
-    return {
-      status: answer.status,
-      type: answer.headers.get('content-type'),
-      retryAfter: answer.headers.get('retry-after'),
-      json: isObject(json) ? json : {},
-    }
-  }
+  const control = await startControl(t, folder, env)
   /** An upload that waits for `send` after its head. */
   function begin(bytes: Buffer) {
-    const sending = httpRequest(`${url}/artifacts`, {
+    const sending = httpRequest(`${control.url}/artifacts`, {
       method: 'POST',
       headers: {
         authorization,
@@ -74,18 +39,8 @@ async function createControl(t: Test, folder: string, env: Readonly<Record<strin
   }
   const staging = join(folder, 'artifacts/staging')
   return {
-    url,
-    ask,
+    ...control,
     begin,
-    process: () => running,
-    ready: () => eventually('control to be ready', async () => (await ask('GET', '/readyz')).status === 200),
-    async kill9() {
-      running.kill('SIGKILL')
-      await running.exited
-    },
-    restart() {
-      running = start()
-    },
     async upload(bytes: Buffer): Promise<number | undefined> {
       const { sending, answered } = begin(bytes)
       sending.end(bytes)

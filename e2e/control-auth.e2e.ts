@@ -4,6 +4,7 @@ import { roles } from '@aether/contract/control-api'
 import { startControl } from './kit/control.ts'
 import { createHelloApp } from './kit/hello-app.ts'
 import { nameOf, runInside } from './kit/pods.ts'
+import { restrictedContainer, restrictedPod } from './kit/restricted.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
 import { until } from './kit/until.ts'
@@ -106,14 +107,14 @@ async function startImpostor({ cluster, config, namespace }: Scenario): Promise<
     metadata: { name: 'impostor', labels: { app: 'hello', 'aether.dev/app': 'hello' } },
     spec: {
       serviceAccountName: 'hello',
-      securityContext: { runAsNonRoot: true, runAsUser: 65_532, seccompProfile: { type: 'RuntimeDefault' } },
+      securityContext: restrictedPod,
       terminationGracePeriodSeconds: 0,
       containers: [
         {
           name: 'impostor',
           image: config.nodejsImage,
           command: ['/usr/local/bin/node', '-e', 'setInterval(() => {}, 1000)'],
-          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+          securityContext: restrictedContainer,
         },
       ],
     },

@@ -3,6 +3,7 @@
 import type { Test } from 'tap'
 import { type Control, startControl } from './kit/control.ts'
 import { answersOf, createHelloApp, type HelloApp } from './kit/hello-app.ts'
+import { minRefreshIntervalMs } from './kit/measure-refresh.ts'
 import { type Pod, readyPods } from './kit/pods.ts'
 import { packRelease } from './kit/releases.ts'
 import { median, type Row, reportRows } from './kit/report.ts'
@@ -11,7 +12,6 @@ import type { Scenario } from './kit/scenario.ts'
 import { patienceMs, until } from './kit/until.ts'
 
 const moves = 4
-const minRefreshIntervalMs = 2000
 
 await runScenario('aether deploy', async (t, scenario) => {
   const { cluster, folder, keys, namespace } = scenario

@@ -6,6 +6,7 @@ import { raiseFence } from './kit/fence.ts'
 import { answersOf, createHelloApp } from './kit/hello-app.ts'
 import { askWithToken, readClaims, type TokenRequest } from './kit/own-token.ts'
 import { type Pod, readyPods } from './kit/pods.ts'
+import { restrictedContainer, restrictedPod } from './kit/restricted.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
 import { until } from './kit/until.ts'
@@ -78,16 +79,13 @@ await runScenario('the fence around tokens', async (t, scenario) => {
 function attempts(namespace: string, own: Pod, other: Pod): readonly Attempt[] {
   const here = `/api/v1/namespaces/${namespace}`
   const container = { name: 'app', image: 'evil.example/x' }
-  const confined = { runAsNonRoot: true, runAsUser: 65_532, seccompProfile: { type: 'RuntimeDefault' } }
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'made-by-a-pod' },
     spec: {
-      securityContext: confined,
-      containers: [
-        { ...container, securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } } },
-      ],
+      securityContext: restrictedPod,
+      containers: [{ ...container, securityContext: restrictedContainer }],
     },
   }
   const token = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} }

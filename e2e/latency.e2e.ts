@@ -4,17 +4,15 @@ import { hexOf } from '@aether/contract/digest'
 import type { Test } from 'tap'
 import { loadConfig } from './kit/config.ts'
 import { deployHello, type Mode } from './kit/deploy.ts'
-import { awaitMarker, type Pod, readMarkers, readyPods } from './kit/pods.ts'
+import { measureRefresh } from './kit/measure-refresh.ts'
+import { awaitMarker, readMarkers, readyPods } from './kit/pods.ts'
 import { annotationsOf, packRelease, type Release } from './kit/releases.ts'
 import { median, type Row, reportRows } from './kit/report.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
 import type { Measured } from './kit/tools/protocol.ts'
-import { patienceMs } from './kit/until.ts'
 
 const { latencyRefreshes: refreshes } = loadConfig()
-const readinessPeriodMs = 1000
-const minRefreshIntervalMs = 2000
 const limitMs = 120_000 + 2 * refreshes * 20_000
 
 for (const mode of ['watch', 'file'] as const)
@@ -68,7 +66,7 @@ async function measureSeries(
     const [pod] = await readyPods(scenario, 1)
     if (pod === undefined) throw new Error('one pod was asked for')
     const from = (await readMarkers(scenario, pod.name)).length
-    results.push(await measureOne(scenario, pod, release))
+    results.push(await measureRefresh(scenario, pod, release))
     const ok = await awaitMarker(scenario, pod.name, from, 'REFRESH_OK', ({ kind }) => kind === 'ok')
     t.match(ok, { digest: hexOf(release.digest) }, `${mode}, drain ${drain}: ${release.answer} is reported`)
     if (ok.kind === 'ok')
@@ -100,23 +98,4 @@ async function measureSeries(
     failed_kinds: [...kinds].join('+') || '-',
     failed_max: Math.max(...failed),
   }
-}
-
-/**
- * The moment is spread over the period of the readiness probe, because the drain waits for the next probe. It comes when
- * the fetcher's pause after an activation (AETHER_MIN_REFRESH_INTERVAL_MS) is over, and so when the pod has been quiet for
- * longer than the kubelet's look at its containers (1 s): a pod that was synced since the last look gets its next sync,
- * and with it the annotations file, only after the next one.
- */
-function measureOne({ tools }: Scenario, pod: Pod, release: Release): Promise<Measured> {
-  return tools.measure({
-    targets: [{ host: pod.ip, port: 8080, path: '/' }],
-    expected: release.answer,
-    change: { kind: 'annotations', pods: [pod.name], annotations: annotationsOf(release, tools.url(release.name)) },
-    everyMs: 5,
-    quietMs: minRefreshIntervalMs + Math.random() * readinessPeriodMs,
-    warmMs: 100,
-    settleMs: 300,
-    limitMs: patienceMs,
-  })
 }

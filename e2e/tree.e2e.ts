@@ -12,20 +12,18 @@ import type { Test } from 'tap'
 import { copyAppWithPackages } from './kit/app-packages.ts'
 import { loadConfig } from './kit/config.ts'
 import { deployHello } from './kit/deploy.ts'
-import { awaitMarker, type Pod, readMarkers, readyPods } from './kit/pods.ts'
+import { measureRefresh } from './kit/measure-refresh.ts'
+import { awaitMarker, readMarkers, readyPods } from './kit/pods.ts'
 import { annotationsOf, type Release } from './kit/releases.ts'
 import { median, type Row, reportRows } from './kit/report.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
 import type { Measured } from './kit/tools/protocol.ts'
-import { patienceMs } from './kit/until.ts'
 
 const { latencyRefreshes: changes } = loadConfig()
 const fastify = fileURLToPath(new URL('../examples/fastify', import.meta.url))
 /** A line of package.json, and the folder objects on the way to it. */
 const mostDeltaBytes = 8 * 1024
-const readinessPeriodMs = 1000
-const minRefreshIntervalMs = 2000
 
 await runScenario(
   'a tree moves what changed',
@@ -52,7 +50,7 @@ async function measureSeries(t: Test, scenario: Scenario, kind: Kind): Promise<R
     const [pod] = await readyPods(scenario, 1)
     if (pod === undefined) throw new Error('one pod was asked for')
     const from = (await readMarkers(scenario, pod.name)).length
-    measured.push(await measureOne(scenario, pod, release))
+    measured.push(await measureRefresh(scenario, pod, release))
     const ok = await awaitMarker(scenario, pod.name, from, 'REFRESH_OK', ({ kind: one }) => one === 'ok')
     const source = kind === 'tree' ? 'delta' : 'archive'
     t.match(ok, { digest: hexOf(release.digest), pairs: { source, reused: 'false' } }, `${release.answer} is reported`)
@@ -111,18 +109,4 @@ async function createPublisher(
     const signature = signDigest(digest, keys.privateKey)
     return { answer: `hello from ${version}`, name, file: join(store, name), digest, signature }
   }
-}
-
-/** At a moment that is spread over the period of the readiness probe, as in latency.e2e.ts. */
-function measureOne({ tools }: Scenario, pod: Pod, release: Release): Promise<Measured> {
-  return tools.measure({
-    targets: [{ host: pod.ip, port: 8080, path: '/' }],
-    expected: release.answer,
-    change: { kind: 'annotations', pods: [pod.name], annotations: annotationsOf(release, tools.url(release.name)) },
-    everyMs: 5,
-    quietMs: minRefreshIntervalMs + Math.random() * readinessPeriodMs,
-    warmMs: 100,
-    settleMs: 300,
-    limitMs: patienceMs,
-  })
 }

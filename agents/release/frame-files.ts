@@ -1,9 +1,8 @@
 // The files of one frame of a full pack: inflated, written and proven.
-import { closeSync, openSync, writeSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { constants, zstdDecompress } from 'node:zlib'
-import { digestOfTagged, fileTag } from '@aether/artifact/tree-digest'
 import { TreeError } from '@aether/artifact/tree-error'
+import { writeFiles } from './file-writer.ts'
 import type { FrameFile, FrameWork } from './frame-plan.ts'
 
 const inflate = promisify(zstdDecompress)
@@ -32,20 +31,11 @@ export async function inflateFrame(
   throw new TreeError('malformed', 'a frame of the full pack has not the length that the index says')
 }
 
-/**
- * What is written is what is hashed: the tag goes over the end of each header, once what lies there is written. Throws TreeError
- * where a file has another digest, or an error of the file system.
- */
+/** Throws TreeError where a file has another digest than the index says, or an error of the file system. */
 export function writeFrameFiles(folder: string, tar: Uint8Array, files: readonly FrameFile[]): void {
-  for (const { path, executable, digest, from, to } of files) {
-    const file = openSync(`${folder}/${path}`, 'wx', executable ? 0o755 : 0o644)
-    try {
-      for (let at = from; at < to; ) at += writeSync(file, tar, at, to - at)
-    } finally {
-      closeSync(file)
-    }
-    tar.set(fileTag, from - fileTag.length)
-    if (digestOfTagged(tar.subarray(from - fileTag.length, to)) !== digest)
+  for (const [at, found] of writeFiles(folder, tar, files).entries()) {
+    const { digest } = files[at] ?? {}
+    if (found !== digest)
       throw new TreeError('mismatch', `the file ${digest} is not where the index of the full pack says`)
   }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createDeveloper, type DevRun, deployForDeveloper, startDev } from '@aether/e2e/kit/developer'
 import { readyPods } from '@aether/e2e/kit/pods'
+import { restrictedContainer, restrictedPod } from '@aether/e2e/kit/restricted'
 import type { Scenario } from '@aether/e2e/kit/scenario'
 import type { Address } from '@aether/e2e/kit/tools/protocol'
 import { until } from '@aether/e2e/kit/until'
@@ -108,10 +109,8 @@ export async function enterHost(folder: string, app: DevApp): Promise<Contestant
 }
 
 function podOf(name: string, nodejsImage: string, busyboxImage: string): object {
-  const securityContext = {
-    allowPrivilegeEscalation: false,
-    capabilities: { drop: ['ALL'] },
-  }
+  // Its shell and its tar want to write somewhere.
+  const securityContext = { ...restrictedContainer, readOnlyRootFilesystem: false }
   const volumeMounts = [{ name: 'app', mountPath: '/app' }]
   // Until the files are there, it waits for the first of them.
   const start = `
@@ -126,12 +125,7 @@ setTimeout(look, 500)`
     metadata: { name },
     spec: {
       terminationGracePeriodSeconds: 1,
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: 65532,
-        fsGroup: 65532,
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
+      securityContext: restrictedPod,
       containers: [
         { name: 'sync', image: busyboxImage, command: ['sleep', '86400'], volumeMounts, securityContext },
         {

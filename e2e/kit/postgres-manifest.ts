@@ -1,5 +1,7 @@
 // PostgreSQL for control, as Kubernetes objects: the image of `npm run images -- --e2e`, one pod, its data gone with it.
 // What ends its first process (`kubectl exec ... -- sh -c 'kill -INT 1'`) restarts the container on the same data.
+import { restrictedContainer, restrictedPod } from './restricted.ts'
+
 export const postgresName = 'aether-postgres'
 
 const labels = { app: postgresName }
@@ -32,12 +34,7 @@ function podSpec(image: string): object {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     terminationGracePeriodSeconds: 10,
-    securityContext: {
-      runAsNonRoot: true,
-      runAsUser: 65532,
-      fsGroup: 65532,
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext: restrictedPod,
     containers: [
       {
         name: 'postgres',
@@ -47,11 +44,7 @@ function podSpec(image: string): object {
         readinessProbe: { exec: { command: ['pg_isready', '-q', '-h', '127.0.0.1'] }, periodSeconds: 1 },
         volumeMounts: folders.map(({ name, mountPath }) => ({ name, mountPath })),
         resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } },
-        securityContext: {
-          allowPrivilegeEscalation: false,
-          readOnlyRootFilesystem: true,
-          capabilities: { drop: ['ALL'] },
-        },
+        securityContext: restrictedContainer,
       },
     ],
     volumes: folders.map(({ name, volume }) => ({ name, emptyDir: volume })),

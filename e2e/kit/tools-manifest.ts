@@ -1,5 +1,6 @@
 // The tools pod as Kubernetes objects: it may change the annotations of pods in its own namespace, and nothing else.
 import { readdirSync, readFileSync } from 'node:fs'
+import { restrictedContainer, restrictedPod } from './restricted.ts'
 
 export const toolsPort = 8080
 
@@ -42,7 +43,7 @@ function podSpec(image: string): object {
     serviceAccountName: 'tools',
     enableServiceLinks: false,
     terminationGracePeriodSeconds: 2,
-    securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
+    securityContext: restrictedPod,
     containers: [
       {
         name: 'tools',
@@ -51,11 +52,7 @@ function podSpec(image: string): object {
         ports: [{ containerPort: toolsPort }],
         readinessProbe: { httpGet: { path: '/healthz', port: toolsPort }, periodSeconds: 1 },
         volumeMounts: [{ name: 'tools', mountPath: '/tools', readOnly: true }],
-        securityContext: {
-          allowPrivilegeEscalation: false,
-          readOnlyRootFilesystem: true,
-          capabilities: { drop: ['ALL'] },
-        },
+        securityContext: restrictedContainer,
       },
     ],
     volumes: [{ name: 'tools', configMap: { name: 'tools' } }],
