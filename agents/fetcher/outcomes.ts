@@ -2,36 +2,27 @@
 // often is the loop's (loop.ts).
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Activation } from '@aether/contract/activation'
-import type { Digest } from '@aether/contract/digest'
 import type { FetcherState } from '@aether/contract/fetcher-state'
 import { type ReasonError, toReasonError } from '@aether/contract/reasons'
 import type { Target } from '@aether/contract/target'
 import { activate, findRelease, readActivation, readCurrent } from '@aether/release/activate'
 import { lockVolume, type VolumeLock } from '@aether/release/lock'
-import { pruneReleases } from '@aether/release/prune'
-import { readRecord } from '@aether/release/record'
 import { recoverVolume } from '@aether/release/recover'
 import type { RefreshOptions } from '@aether/release/refresh'
 import { type Refreshed, refreshedBefore } from '@aether/release/refreshed'
-import type { Log } from '@aether/runtime/log'
 import { createDelivery, type Delivery } from './delivery.ts'
 import type { Observer, Subject } from './observe.ts'
 import type { Pace } from './pace.ts'
+import { createPruning, type PruningOptions } from './pruning.ts'
 import { type RelapseWatch, watchRelapse } from './relapse.ts'
 import { loadState, saveState, servedTarget } from './state.ts'
 import { awaitVerdict, readSupervisorState } from './verdict.ts'
 
-export interface OutcomeOptions {
+export interface OutcomeOptions extends Omit<PruningOptions, 'layout'> {
   readonly refresh: RefreshOptions
   readonly observer: Observer
   readonly pace: Pace
-  readonly log: Log
-  readonly supervised: boolean
   readonly verdictTimeoutMs: number
-  readonly runDir: string
-  readonly keepReleases: number
-  /** Whether an old release becomes the clone of the one that serves (release/standby.ts). */
-  readonly standby: boolean
 }
 
 export interface Outcomes {
@@ -56,6 +47,7 @@ const maxFailureMessage = 1000
 export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outcomes {
   const { observer, log, pace, refresh: refreshOptions } = options
   const { layout } = refreshOptions
+  const { inUse, prune } = createPruning({ ...options, layout })
   let lock: VolumeLock | undefined
   let state: FetcherState
   /** Over the release that serves, where there is a supervisor. */
@@ -264,26 +256,6 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
       log.warn({ err: error }, 'state.json cannot be written'),
     )
     observer.state(state)
-  }
-
-  async function inUse(): Promise<readonly Digest[]> {
-    const seen = options.supervised ? await readSupervisorState(options.runDir) : undefined
-    return (seen?.inUse ?? []).slice(0, options.keepReleases)
-  }
-
-  async function recycle(digest: Digest, folder: string): Promise<boolean> {
-    if (!options.standby || (await readRecord(layout, digest))?.tree === null) return false
-    const { keepForStandby } = await import('@aether/release/background')
-    return keepForStandby(layout, digest, folder)
-  }
-
-  async function prune(): Promise<void> {
-    try {
-      const removed = await pruneReleases(layout, options.keepReleases, await inUse(), recycle)
-      if (removed.length > 0) log.debug({ removed }, 'pruned')
-    } catch (error) {
-      log.warn({ err: error }, 'old releases cannot be pruned')
-    }
   }
 
   return {
