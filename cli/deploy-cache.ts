@@ -2,13 +2,13 @@
 // write there could write to the folder too; a file of it that is damaged, or of somebody else, counts as none.
 import { createHash } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, sep } from 'node:path'
 import type { KnownFile } from '@aether/artifact/known-file'
 import { isObject } from '@aether/contract/json'
-import { isAlive } from './dev-lock.ts'
 import { errnoOf } from './failure.ts'
+import { takeProcessLock } from './process-lock.ts'
 import type { Env } from './settings.ts'
 import { writeWhole } from './write-whole.ts'
 
@@ -42,14 +42,16 @@ export async function openDeployCache(folder: string, env: Env): Promise<DeployC
   const name = createHash('sha256').update(folder).digest('hex').slice(0, 32)
   const root = join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'aether', 'deploy', name)
   if (root.startsWith(folder + sep)) return undefined
-  const [file, lock] = [join(root, 'state'), join(root, 'lock')]
+  const file = join(root, 'state')
+  let taken: Awaited<ReturnType<typeof takeProcessLock>>
   try {
     await mkdir(root, { recursive: true, mode: 0o700 })
-    if (!(await takeLock(lock))) return undefined
+    taken = await takeProcessLock(join(root, 'lock'), folder)
   } catch (error) {
     if (errnoOf(error) === undefined) throw error
     return undefined
   }
+  if (typeof taken !== 'function') return undefined
   return {
     installed: join(root, 'installed'),
     async load() {
@@ -60,25 +62,8 @@ export async function openDeployCache(folder: string, env: Env): Promise<DeployC
       }
     },
     save: (state) => writeWhole(file, formatState(state, folder)),
-    close: () => rm(lock, { force: true }),
+    close: taken,
   }
-}
-
-/** False where a process has it that is still there. */
-async function takeLock(lock: string): Promise<boolean> {
-  for (let tries = 0; tries < 2; tries++) {
-    try {
-      await writeFile(lock, String(process.pid), { flag: 'wx', mode: 0o600 })
-      return true
-    } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw error
-    }
-    const pid = Number(await readFile(lock, 'utf8').catch(() => ''))
-    if (pid !== process.pid && isAlive(pid)) return false
-    // Its holder was killed.
-    await rm(lock, { force: true })
-  }
-  return false
 }
 
 async function readOwn(file: string): Promise<string> {
