@@ -16,7 +16,7 @@ import { until } from './kit/until.ts'
 
 const { apiServer } = loadConfig()
 const shortMs = 4000
-const kills = 4
+const kills = 2
 
 if (apiServer === undefined)
   await test('the API server goes away', {
