@@ -1,5 +1,5 @@
 // npm start as a person runs it.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,8 +10,8 @@ import { type Test, test } from 'tap'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** The demo with a temporary folder of its own, so that what it leaves there can be seen. */
-function startDemo(t: Test, args: readonly string[]) {
-  const temporary = mkdtempSync(join(tmpdir(), 'aether-demo-test-'))
+function startDemo(t: Test, args: readonly string[], parent = tmpdir()) {
+  const temporary = mkdtempSync(join(parent, 'aether-demo-test-'))
   let output = ''
   // Through env, because the test runner puts its loaders into every Node that it starts.
   const child = spawn(
@@ -41,7 +41,7 @@ function startDemo(t: Test, args: readonly string[]) {
     temporary,
     exited,
     output: () => output,
-    end: () => child.kill('SIGTERM'),
+    end: (signal: NodeJS.Signals = 'SIGTERM') => child.kill(signal),
     async shows(text: RegExp): Promise<RegExpExecArray> {
       for (let tries = 0; tries < 9000; tries++) {
         const found = text.exec(output)
@@ -51,6 +51,31 @@ function startDemo(t: Test, args: readonly string[]) {
       throw new Error(`${text} was not shown in:\n${output}`)
     },
   }
+}
+
+const needsRoot = process.getuid?.() === 0 ? {} : { skip: 'needs root: it mounts a small tmpfs' }
+
+function mountSmall(t: Test): string {
+  const volume = mkdtempSync(join(tmpdir(), 'aether-demo-small-'))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'none', volume])
+  t.teardown(() => {
+    execFileSync('umount', ['-l', volume])
+    rmSync(volume, { recursive: true })
+  })
+  return volume
+}
+
+/** The processes whose temporary folder is this one. */
+function withFolder(temporary: string): readonly string[] {
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return (
+        /^\d+$/.test(name) && readFileSync(`/proc/${name}/environ`, 'utf8').split('\0').includes(`TMPDIR=${temporary}`)
+      )
+    } catch {
+      return false // it has ended
+    }
+  })
 }
 
 await test('shows v1, v2, the refusal of a tampered v3 and what one edited line costs, counts honestly, and leaves nothing behind', async (t) => {
@@ -69,6 +94,28 @@ await test('shows v1, v2, the refusal of a tampered v3 and what one edited line 
   t.notMatch(output, '\u001b', 'NO_COLOR is kept')
   t.same(readdirSync(demo.temporary), [])
 })
+
+await test('what the demo started ends with it, when it is killed too', async (t) => {
+  const demo = startDemo(t, [])
+  await demo.shows(/"hello from 1\.0\.0"/)
+  t.ok(withFolder(demo.temporary).length >= 4, 'control, fetcher, supervisor and the app run')
+  demo.end('SIGKILL')
+  await demo.exited
+  for (let tries = 0; tries < 3000 && withFolder(demo.temporary).length > 0; tries++) await sleep(10)
+  t.strictSame(withFolder(demo.temporary), [])
+})
+
+await test(
+  'a disk that is full ends the demo by a sentence that says so, and nothing goes on running',
+  needsRoot,
+  async (t) => {
+    const demo = startDemo(t, [], mountSmall(t))
+    t.equal(await demo.exited, 1)
+    t.match(demo.output(), /The demo stopped: .*cannot be written \(ENOSPC/)
+    t.notMatch(demo.output(), /^ +at /m, 'and by no stack')
+    t.strictSame(withFolder(demo.temporary), [])
+  },
+)
 
 await test('--keep leaves it running, and what it says to type deploys the next version', async (t) => {
   const demo = startDemo(t, ['--keep'])

@@ -29,10 +29,16 @@ const cleanups: (() => void | Promise<void>)[] = []
 let isEnding = false
 process.once('SIGINT', () => void end(130))
 process.once('SIGTERM', () => void end(143))
+// What nobody waits for: a log that cannot be written.
+process.on('uncaughtException', (error) => void stopFor(error))
 try {
   await tell(values.keep)
   await end(0)
 } catch (error) {
+  await stopFor(error)
+}
+
+async function stopFor(error: unknown): Promise<void> {
   if (!isEnding) plain(bad(`\nThe demo stopped: ${error instanceof Error ? error.message : String(error)}`))
   await end(1)
 }

@@ -1,4 +1,5 @@
-// A process of ours: its marker lines as they come, its whole log in a file.
+// A process of ours: its marker lines as they come, its whole log in a file. It ends with us, killed or not: the pipe that is its
+// stdin closes then.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +9,8 @@ import { type Marker, parseMarker } from '@aether/contract/markers'
 
 export interface Running {
   readonly name: string
-  readonly logFile: string
+  /** What it said last, for a message: its log goes with the demo's folder. */
+  lastWords(): string
   /** Resolves with the first marker from now on that `wanted` takes; rejects when the process ends first. */
   nextMarker(wanted: (marker: Marker) => boolean): Promise<Marker>
   /** Resolves with the exit code. */
@@ -26,28 +28,44 @@ const entries = {
   supervisor: 'agents/supervisor/main.ts',
 } as const
 
+// In a worker stdin is another one.
+const endWithUs = `
+  import { isMainThread } from 'node:worker_threads'
+  if (isMainThread) process.stdin.on('close', () => process.kill(process.pid, 'SIGTERM')).resume()
+`
+const preload = `data:text/javascript,${encodeURIComponent(endWithUs)}`
+const keptLines = 4
+
 /** Starts a process with this environment on top of ours. */
 export function start(name: keyof typeof entries, logDir: string, env: Readonly<Record<string, string>>): Running {
   const logFile = join(logDir, `${name}.log`)
   const log = createWriteStream(logFile, { flags: 'a' })
+  const kept: string[] = []
   const waiting = new Set<(marker: Marker) => void>()
-  const child = spawn(process.execPath, [join(root, entries[name])], {
-    env: { ...inherited(), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+  log.once('error', (cause) => {
+    throw new Error(`${logFile} cannot be written (${cause.message}); free some space, or set TMPDIR`, { cause })
   })
+  const child = spawn(process.execPath, ['--import', preload, join(root, entries[name])], {
+    env: { ...inherited(), ...env },
+    stdio: 'pipe',
+  })
+  child.stdin.on('error', () => {})
   for (const stream of [child.stdout, child.stderr])
     createInterface({ input: stream }).on('line', (line) => {
       log.write(`${line}\n`)
+      kept.push(line)
+      if (kept.length > keptLines) kept.shift()
       const marker = parseMarker(line)
       if (marker !== undefined) for (const take of waiting) take(marker)
     })
   const exited = new Promise<number>((resolve) => {
     child.once('close', (code) => resolve(code ?? 1))
   })
+  const lastWords = () => (kept.length === 0 ? ', and said nothing' : `; it said last:\n  ${kept.join('\n  ')}`)
   return {
     name,
-    logFile,
     exited,
+    lastWords,
     nextMarker(wanted) {
       const found = new Promise<Marker>((resolve, reject) => {
         const take = (marker: Marker) => {
@@ -56,7 +74,7 @@ export function start(name: keyof typeof entries, logDir: string, env: Readonly<
           resolve(marker)
         }
         waiting.add(take)
-        void exited.then((code) => reject(new Error(`${name} ended with code ${code}; its log is ${logFile}`)))
+        void exited.then((code) => reject(new Error(`${name} ended with code ${code}${lastWords()}`)))
       })
       // It may be asked for before it is awaited; an end in between is told to whoever awaits it, if anybody does.
       found.catch(() => {})

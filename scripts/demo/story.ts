@@ -137,7 +137,7 @@ async function startAgents(
   const init = start('init-fetch', folder.root, env)
   onStart(init)
   const code = await init.exited
-  if (code !== 0) throw new Error(`init-fetch ended with code ${code}; its log is ${init.logFile}`)
+  if (code !== 0) throw new Error(`init-fetch ended with code ${code}${init.lastWords()}`)
   const fetcher = start('fetcher', folder.root, env)
   onStart(fetcher)
   onStart(start('supervisor', folder.root, env))
@@ -212,7 +212,7 @@ async function until(what: string, before: Running | Promise<unknown>, look: () 
   )
   for (const deadline = performance.now() + patienceMs; performance.now() < deadline && !isOver; await sleep(20))
     if (await look().catch(() => false)) return
-  const log = before instanceof Promise ? '' : `; its log is ${before.logFile}`
+  const log = before instanceof Promise ? '' : before.lastWords()
   throw new Error(`waited in vain for ${what}${log}`)
 }
 
