@@ -54,6 +54,8 @@ export interface ProcessOptions {
   readonly asksPath: boolean
   /** It waits for the order `become`. */
   readonly isSpare: boolean
+  /** A spare is to have Node's own undici: the app that runs has it. */
+  readonly hasUndici: boolean
   /** Each line of its output says which release and process it is of. */
   readonly isPrefixed: boolean
   /** Folder of the release's own compile cache. */
@@ -151,12 +153,13 @@ export function appEnvironment(activation: Activation, port: number): NodeJS.Pro
 }
 
 function environment(
-  { env, port, isHolding, asksPath, isSpare, compileCache }: ProcessOptions,
+  { env, port, isHolding, asksPath, isSpare, hasUndici, compileCache }: ProcessOptions,
   held: ReturnType<HeldSockets['list']>,
 ) {
   const nodeOptions = env.NODE_OPTIONS ?? null
   const fds = held.map((one, at) => ({ ...one, fd: firstSocketFd + at }))
-  const settings = { controlFd, port, isHolding, asksPath, isSpare, held: fds, nodeOptions, compileCache }
+  const given = { controlFd, port, isHolding, asksPath, isSpare, hasUndici }
+  const settings = { ...given, held: fds, nodeOptions, compileCache }
   return {
     ...withoutCompileCache(env),
     // Quoted, for a path with spaces; the preload puts both back before the app's code runs.

@@ -19,6 +19,8 @@ export interface Facts {
   readonly attached: boolean
   /** It is booted and waits to become the app. */
   readonly isSpare: boolean
+  /** Node's own undici has been loaded in it. */
+  readonly hasUndici: boolean
   /** `used`, or why the release's compile cache is not; undefined where it has none. */
   readonly compileCache: string | undefined
   readonly listening: readonly Listening[]
@@ -63,6 +65,7 @@ export function createLink(pipe: Duplex, onAgain: (key: SocketKey) => void = () 
   let facts: Facts = {
     attached: false,
     isSpare: false,
+    hasUndici: false,
     compileCache: undefined,
     listening: [],
     unheld: undefined,
@@ -85,6 +88,7 @@ export function createLink(pipe: Duplex, onAgain: (key: SocketKey) => void = () 
     else if (said.say === 'compile cache' && typeof said.how === 'string')
       facts = { ...facts, compileCache: said.how.slice(0, 300) }
     else if (said.say === 'spare') facts = { ...facts, isSpare: true }
+    else if (said.say === 'undici') facts = { ...facts, hasUndici: true }
     else if (said.say === 'went') facts = { ...facts, went: true }
     else if (said.say === 'answered') facts = { ...facts, answeredAt: facts.answeredAt ?? performance.now() }
     else if (said.say === 'drained') facts = { ...facts, drained: true }

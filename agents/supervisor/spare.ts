@@ -19,8 +19,8 @@ export interface Spare {
     activation: Activation,
     compileCache: string | undefined,
   ): AppProcess | undefined
-  /** Soon: a spare that fits what is held now. `pid` is the app, whose memory says what a second one needs. */
-  renew(pid?: number): void
+  /** Soon: a spare that fits what is held now, and the app, whose memory says what a second one needs. */
+  renew(app?: AppProcess): void
   /** Resolves when no spare holds a socket open that is held here no more. */
   letGo(): Promise<void>
   stop(): Promise<void>
@@ -59,7 +59,7 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
     return old?.stop(0) ?? Promise.resolve()
   }
 
-  async function boot(pid: number): Promise<void> {
+  async function boot({ pid, link }: AppProcess): Promise<void> {
     const fits = held()
     if (isStopped || spare?.fits === fits || (config.port !== 0 && !sockets.has(config.port))) return
     await discard()
@@ -76,6 +76,7 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
       isHolding: sockets.hasMain(config.port),
       asksPath: config.readyPath !== undefined,
       isSpare: true,
+      hasUndici: link.facts().hasUndici,
       isPrefixed: config.prefixesOutput,
       compileCache: undefined,
     })
@@ -119,16 +120,16 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
       })
       return found.process
     },
-    renew(pid) {
+    renew(app) {
       clearTimeout(timer)
       if (isStopped) return
       // What it holds must not outlive its holder.
       if (spare !== undefined && spare.fits !== held()) void discard()
-      if (pid === undefined) return
+      if (app === undefined) return
       timer = setTimeout(() => {
-        if (isBooting) return this.renew(pid)
+        if (isBooting) return this.renew(app)
         isBooting = true
-        boot(pid)
+        boot(app)
           .catch((error: unknown) => {
             void discard()
             log.warn({ err: error }, 'a spare process cannot be started')

@@ -70,6 +70,7 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
         isHolding,
         asksPath: readyPath !== undefined,
         isSpare: false,
+        hasUndici: false,
         isPrefixed: config.prefixesOutput,
         compileCache,
       }))

@@ -233,7 +233,7 @@ export function createSupervision(
     child = started
     kept = started.activation
     backoff.started()
-    spare.renew(started.pid)
+    spare.renew(started)
     if (before !== undefined && swapped.retiring !== undefined) retirees.add(before, swapped.retiring, oneRetired)
     void started.exited.then((how) => {
       if (child !== started || kept === undefined || stopping.signal.aborted) return
@@ -255,7 +255,7 @@ export function createSupervision(
       const listening = child?.link.facts().listening ?? []
       sockets.drop((key) => listening.some((one) => isSame(one, key)))
       child?.link.order({ do: 'forget' })
-      spare.renew(child?.pid)
+      spare.renew(child)
     }
     void verdict.publish({ inUse: inUse() })
   }

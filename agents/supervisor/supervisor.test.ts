@@ -214,12 +214,13 @@ await test('a release that was put right is started anew though its digest runs 
 })
 
 await test('SIGTERM ends the app gracefully and then the supervisor, which takes no more activations', async (t) => {
-  const world = await createWorkspace(t)
+  const world = await createWorkspace(t, { AETHER_DRAIN_MAX_MS: '500' })
   const supervisor = world.start()
   world.activate(world.release('a', appAnswering('one')))
   await world.verdict(1, 'ok')
   const { pid } = await world.ask()
   supervisor.kill('SIGTERM')
+  await eventually('that it stops', () => world.state().state === 'stopping')
   world.activate(world.release('b', appAnswering('two')))
   t.equal(await supervisor.exited, 0)
   t.match(world.notes(), [/^term one/])

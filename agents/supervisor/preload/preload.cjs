@@ -12,6 +12,14 @@ if (isMainThread && text !== undefined) {
   delete process.env.AETHER_PRELOAD
   if (settings.nodeOptions === null) delete process.env.NODE_OPTIONS
   else process.env.NODE_OPTIONS = settings.nodeOptions
+  if (settings.isSpare)
+    void require('./warm-up.cjs')
+      .warmUp(settings)
+      .then(() => install(settings))
+  else install(settings)
+}
+
+function install(settings) {
   const net = require('node:net')
   const { createControl } = require('./control.cjs')
   const { createTracker } = require('./connections.cjs')
@@ -21,6 +29,7 @@ if (isMainThread && text !== undefined) {
   const { createHeld } = require('./held.cjs')
   const { installListen } = require('./listen.cjs')
   const { createFirstAnswer } = require('./first-answer.cjs')
+  const { hasUndici } = require('./warm-up.cjs')
   const isMember = settings.family !== undefined
   const control = createControl(new net.Socket({ fd: settings.controlFd, readable: true, writable: true }))
   const tracker = createTracker(() => isMember && control.say({ say: 'serves' }))
@@ -32,7 +41,7 @@ if (isMainThread && text !== undefined) {
   const firstAnswer = createFirstAnswer(control)
   for (const [name, here] of Object.entries({
     go: listening.go,
-    hand: listening.hand,
+    hand,
     lame: drain.lame,
     drain: drain.begin,
   }))
@@ -41,6 +50,11 @@ if (isMainThread && text !== undefined) {
       here(order)
       family.order(order)
     })
+  /** It is ready: its code has been loaded, and with it what the next spare is to have. */
+  function hand() {
+    listening.hand()
+    if (hasUndici()) control.say({ say: 'undici' })
+  }
   control.on('forget', ({ keys }) => family.order({ do: 'forget', keys: held.forget(keys) }))
   onSocket(process, held.add)
   // It listens on a unix socket or on nothing: what the app removes it by is to be ours before the app takes it out of fs.

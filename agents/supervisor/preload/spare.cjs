@@ -1,32 +1,14 @@
-// A process that is booted before there is a release for it: Node, the preload and what most apps load of Node. With the
-// order `become` it turns into the app, as if `node entry args` had been started.
+// A process that is booted before there is a release for it, and warm (warm-up.cjs). With the order `become` it turns into the
+// app, as if `node entry args` had been started.
 'use strict'
 
+const nodeModule = require('node:module')
 const { resolve } = require('node:path')
 const { useCompileCache } = require('./compile-cache.cjs')
 
-/** Modules of Node that nearly every server loads, each a few milliseconds. */
-const usual = [
-  'http',
-  'https',
-  'crypto',
-  'stream',
-  'stream/promises',
-  'url',
-  'util',
-  'fs/promises',
-  'zlib',
-  'querystring',
-]
-
-const nothing = 'data:text/javascript,0'
-
 exports.installSpare = (control) => {
   control.hold()
-  for (const name of usual) require(`node:${name}`)
-  // The loader of ES modules is made when first asked for.
-  const say = () => control.say({ say: 'spare' })
-  import(nothing).then(say, say)
+  control.say({ say: 'spare' })
   control.on('become', ({ cwd, entry, args, env, command, compileCache }) => {
     process.chdir(cwd)
     for (const [name, value] of Object.entries(env)) process.env[name] = value
@@ -34,8 +16,10 @@ exports.installSpare = (control) => {
     // What ps shows; cut where the first command line was shorter.
     process.title = command
     control.letGo()
+    // What has been imported already is to be what was put in its place since, by a preload or by us.
+    nodeModule.syncBuiltinESMExports()
     if (compileCache) useCompileCache(compileCache, control)
     // What node does with the file of its command line: CommonJS, ES module or TypeScript, as the file is.
-    require('node:module').runMain(resolve(entry))
+    nodeModule.runMain(resolve(entry))
   })
 }
