@@ -37,7 +37,12 @@ export const agents: Recipe = {
     ...['redirect', 'retry'].map((name) => `undici/lib/handler/${name}-handler.js`),
     'undici/lib/web/cache/cache.js',
     'undici/lib/web/cookies/index.js',
-    ...['index', 'request', 'response'].map((name) => `undici/lib/web/fetch/${name}.js`),
+    ...['body', 'data-url', 'formdata', 'headers', 'index', 'request', 'response'].map(
+      (name) => `undici/lib/web/fetch/${name}.js`,
+    ),
+    // connect.ts asks for HTTP/1.1 alone, and no variable for the other parser.
+    'undici/lib/dispatcher/client-h2.js',
+    ...['no-simd', 'simd'].map((name) => `undici/lib/milo/${name}.js`),
     'undici/lib/web/eventsource/eventsource.js',
   ],
   // Loaded into the app's own process by whatever Node that has: as written.

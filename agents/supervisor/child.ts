@@ -54,8 +54,8 @@ export interface ProcessOptions {
   readonly asksPath: boolean
   /** It waits for the order `become`. */
   readonly isSpare: boolean
-  /** A spare is to have Node's own undici: the app that runs has it. */
-  readonly hasUndici: boolean
+  /** What a spare loads of Node before there is a release. */
+  readonly modules: readonly string[]
   /** Each line of its output says which release and process it is of. */
   readonly isPrefixed: boolean
   /** Folder of the release's own compile cache. */
@@ -153,12 +153,12 @@ export function appEnvironment(activation: Activation, port: number): NodeJS.Pro
 }
 
 function environment(
-  { env, port, isHolding, asksPath, isSpare, hasUndici, compileCache }: ProcessOptions,
+  { env, port, isHolding, asksPath, isSpare, modules, compileCache }: ProcessOptions,
   held: ReturnType<HeldSockets['list']>,
 ) {
   const nodeOptions = env.NODE_OPTIONS ?? null
   const fds = held.map((one, at) => ({ ...one, fd: firstSocketFd + at }))
-  const given = { controlFd, port, isHolding, asksPath, isSpare, hasUndici }
+  const given = { controlFd, port, isHolding, asksPath, isSpare, modules }
   const settings = { ...given, held: fds, nodeOptions, compileCache }
   return {
     ...withoutCompileCache(env),

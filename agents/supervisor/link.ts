@@ -19,8 +19,8 @@ export interface Facts {
   readonly attached: boolean
   /** It is booted and waits to become the app. */
   readonly isSpare: boolean
-  /** Node's own undici has been loaded in it. */
-  readonly hasUndici: boolean
+  /** Of Node, those that a spare after it is to have (preload/warm-up.cjs). */
+  readonly modules: readonly string[]
   /** `used`, or why the release's compile cache is not; undefined where it has none. */
   readonly compileCache: string | undefined
   readonly listening: readonly Listening[]
@@ -59,13 +59,14 @@ export interface Link {
 
 const longestLine = 16 * 1024
 const mostListening = 100
+const mostModules = 100
 
 /** `onAgain` is told of a socket that the process took and may want once more. */
 export function createLink(pipe: Duplex, onAgain: (key: SocketKey) => void = () => {}): Link {
   let facts: Facts = {
     attached: false,
     isSpare: false,
-    hasUndici: false,
+    modules: [],
     compileCache: undefined,
     listening: [],
     unheld: undefined,
@@ -88,7 +89,7 @@ export function createLink(pipe: Duplex, onAgain: (key: SocketKey) => void = () 
     else if (said.say === 'compile cache' && typeof said.how === 'string')
       facts = { ...facts, compileCache: said.how.slice(0, 300) }
     else if (said.say === 'spare') facts = { ...facts, isSpare: true }
-    else if (said.say === 'undici') facts = { ...facts, hasUndici: true }
+    else if (said.say === 'loaded') facts = { ...facts, modules: parseModules(said.modules) }
     else if (said.say === 'went') facts = { ...facts, went: true }
     else if (said.say === 'answered') facts = { ...facts, answeredAt: facts.answeredAt ?? performance.now() }
     else if (said.say === 'drained') facts = { ...facts, drained: true }
@@ -132,6 +133,11 @@ function parseLine(line: string): Record<string, unknown> | undefined {
   } catch {
     return undefined
   }
+}
+
+function parseModules(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) return []
+  return value.filter((one) => typeof one === 'string').slice(0, mostModules)
 }
 
 function parseListening(said: Record<string, unknown>): Listening | undefined {

@@ -76,7 +76,7 @@ export function createSpare(sockets: HeldSockets, config: SpareConfig, log: Log,
       isHolding: sockets.hasMain(config.port),
       asksPath: config.readyPath !== undefined,
       isSpare: true,
-      hasUndici: link.facts().hasUndici,
+      modules: link.facts().modules,
       isPrefixed: config.prefixesOutput,
       compileCache: undefined,
     })

@@ -70,7 +70,7 @@ export function createStarter(sockets: HeldSockets, spare: Spare, config: StartC
         isHolding,
         asksPath: readyPath !== undefined,
         isSpare: false,
-        hasUndici: false,
+        modules: [],
         isPrefixed: config.prefixesOutput,
         compileCache,
       }))

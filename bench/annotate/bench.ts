@@ -7,7 +7,16 @@ import { type Entrant, enter } from './measure.ts'
 import { benchRows, type Summary, summarise, tableRow } from './summary.ts'
 
 /** Of the table's rows, those that the JSON holds. */
-const compared = ['hello', 'hello service', 'hello file', 'hello no-drain', 'fastify', 'fastify service']
+const compared = [
+  'hello',
+  'hello service',
+  'hello file',
+  'hello no-drain',
+  'fastify',
+  'fastify service',
+  'fastify cached',
+  'fastify cached service',
+]
 
 export async function benchAnnotate(options: BenchOptions): Promise<void> {
   const { say, isJson } = options

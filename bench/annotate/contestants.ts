@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { applyPatched, deployHello, type Mode } from '@aether/e2e/kit/deploy'
 import type { Scenario } from '@aether/e2e/kit/scenario'
 import type { BenchOptions } from '../bench.ts'
-import { bundleFastify } from './fastify-app.ts'
+import { bundleFastify, bundleWithCache } from './fastify-app.ts'
 
 export interface Contestant {
   readonly name: string
@@ -49,6 +49,7 @@ export function listContestants({ ours, theirs, busyboxImage }: BenchOptions): r
     our('hello file', makeHello, 'file'),
     our('hello no-drain', makeHello, 'watch', { AETHER_DRAIN_MAX_MS: '0' }),
     our('fastify', bundleFastify, 'watch'),
+    our('fastify cached', bundleWithCache, 'watch'),
     their(peer, makeHello),
     their(fastifyPeer, bundleFastify),
   ]

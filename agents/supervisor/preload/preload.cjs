@@ -29,7 +29,7 @@ function install(settings) {
   const { createHeld } = require('./held.cjs')
   const { installListen } = require('./listen.cjs')
   const { createFirstAnswer } = require('./first-answer.cjs')
-  const { hasUndici } = require('./warm-up.cjs')
+  const { loadedModules } = require('./warm-up.cjs')
   const isMember = settings.family !== undefined
   const control = createControl(new net.Socket({ fd: settings.controlFd, readable: true, writable: true }))
   const tracker = createTracker(() => isMember && control.say({ say: 'serves' }))
@@ -53,7 +53,7 @@ function install(settings) {
   /** It is ready: its code has been loaded, and with it what the next spare is to have. */
   function hand() {
     listening.hand()
-    if (hasUndici()) control.say({ say: 'undici' })
+    control.say({ say: 'loaded', modules: loadedModules() })
   }
   control.on('forget', ({ keys }) => family.order({ do: 'forget', keys: held.forget(keys) }))
   onSocket(process, held.add)

@@ -4,19 +4,38 @@
 
 const { connect } = require('node:net')
 
-/** Modules of Node that nearly every server loads, each a few milliseconds. */
-const usual = [
-  'http',
-  'https',
+/** Modules of Node that servers load, each up to some milliseconds; none of them warns when it is loaded. */
+const known = [
+  'assert',
+  'async_hooks',
   'crypto',
-  'stream',
+  'dgram',
+  'dns',
+  'dns/promises',
+  'fs/promises',
+  'http',
+  'http2',
+  'https',
+  'perf_hooks',
+  'querystring',
+  'readline',
+  'stream/consumers',
   'stream/promises',
+  'stream/web',
+  'string_decoder',
+  'timers/promises',
   'url',
   'util',
-  'fs/promises',
+  'v8',
+  'vm',
   'zlib',
-  'querystring',
 ]
+
+/**
+ * What an import of a module loads beyond what `require` does, because it reads all that is exported: node:http makes its
+ * WebSocket, and with it Node's own undici (30 ms, 7 MB). Whoever has it is named by the file inside Node.
+ */
+const imported = { 'internal/deps/undici/undici': 'http', 'internal/fs/streams': 'fs' }
 
 const nothing = 'data:text/javascript,0'
 const longestMs = 1000
@@ -24,22 +43,21 @@ const longestMs = 1000
 const preloads = /(?:^|\s)(?:-r|--require|--import|--loader|--experimental-loader)(?:=|\s)/
 
 /** Never rejects: what is not warm is slower, and nothing else. */
-exports.warmUp = async ({ hasUndici, nodeOptions }) => {
+exports.warmUp = async ({ modules, nodeOptions }) => {
   // Nothing else keeps the process, or bounds how long this takes.
   let timer
   const late = new Promise((resolve) => {
     timer = setTimeout(resolve, longestMs)
   })
-  await Promise.race([warm(hasUndici, preloads.test(nodeOptions ?? '')), late]).catch(() => {})
+  await Promise.race([warm(new Set(modules), preloads.test(nodeOptions ?? '')), late]).catch(() => {})
   clearTimeout(timer)
 }
 
-async function warm(hasUndici, hasPreloads) {
-  for (const name of usual) require(`node:${name}`)
+async function warm(modules, hasPreloads) {
+  for (const name of known) if (modules.has(name)) require(`node:${name}`)
   // The loader of ES modules is made when first asked for.
   await import(nothing)
-  // Who imports node:http gets its WebSocket made, and with it Node's own undici: 30 ms, and 7 MB that others do not pay.
-  if (hasUndici) await import('node:http')
+  for (const [inside, name] of Object.entries(imported)) if (modules.has(inside)) await import(`node:${name}`)
   if (!hasPreloads) await answerOne()
 }
 
@@ -58,5 +76,8 @@ function answerOne() {
   })
 }
 
-/** Whether Node has loaded its undici in this process; it tells in no other way. */
-exports.hasUndici = () => process.moduleLoadList?.includes('NativeModule internal/deps/undici/undici') === true
+/** What of that has been loaded in this process. */
+exports.loadedModules = () => {
+  const loaded = new Set(process.moduleLoadList)
+  return [...known, ...Object.keys(imported)].filter((name) => loaded.has(`NativeModule ${name}`))
+}
