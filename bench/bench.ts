@@ -7,6 +7,8 @@ export interface BenchOptions {
   readonly ours: number
   readonly theirs: number
   readonly busyboxImage: string
+  /** Command that brings an image archive, whose path follows, into the nodes. */
+  readonly imageLoad: string | undefined
   readonly release: ReleaseOptions
   readonly swap: SwapOptions
   /** Progress, to stderr. */

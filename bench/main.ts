@@ -67,6 +67,7 @@ try {
       ours: count('--ours', values.ours),
       theirs: count('--theirs', values.theirs),
       busyboxImage: process.env.AETHER_BUSYBOX_IMAGE || 'aether.local/busybox:1',
+      imageLoad: process.env.AETHER_IMAGE_LOAD || undefined,
       release: {
         runs: count('--runs', values.runs),
         cases: values.cases?.split(','),

@@ -47,6 +47,7 @@ export async function followFolder(
   }
 }
 
+const restMs = 1_000
 const firstRetryMs = 1_000
 const lastRetryMs = 5_000
 
@@ -57,11 +58,11 @@ async function followSaves(
   burst: Burst,
   hasLogs: boolean,
 ): Promise<never> {
-  let [began, isFirst, retryMs] = [performance.now(), true, 0]
+  let [began, isFirst, isWhole, retryMs] = [performance.now(), true, true, 0]
   for (;;) {
     const since = burst.take()
     if (retryMs === 0) began = isFirst ? began : (since ?? performance.now())
-    const report = await round.run()
+    const report = await round.run(isWhole)
     if (report?.outcome === 'waiting' && (!isFirst || report.stage === 'serving')) {
       isFirst = false
       if (retryMs === 0) sayWaiting(output.warn, report)
@@ -79,8 +80,14 @@ async function followSaves(
       output.line(formatReport(report, totalMs, output.colours))
       output.result(reportRecord(report, totalMs))
     }
-    isFirst = false
-    if (report?.again !== true) await untilDue(burst.due(), signal)
+    isFirst = isWhole = false
+    if (report?.again === true) continue
+    // What was passed over so that the save is quick is looked into when nobody waits for it.
+    if (round.owesLook()) {
+      await untilDue(burst.due(), signal, restMs)
+      isWhole = !burst.due().aborted
+    }
+    if (!isWhole) await untilDue(burst.due(), signal)
   }
 }
 

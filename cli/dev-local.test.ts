@@ -2,6 +2,7 @@
 import { chmodSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer, get } from 'node:http'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { cliExitCodes } from '@aether/contract/exit-codes'
 import { type Test, test } from 'tap'
 import { eventually, freePort } from './test-control.ts'
@@ -83,6 +84,26 @@ await test('a new dependency is installed and serves, and is not installed again
   write(folder, 'server.js', `import { word } from 'one'\n${server('`again ${word}`')}`)
   t.notOk('install' in part(await dev.next(), 'ms'))
   t.equal(await ask(), 'again from a package')
+})
+
+await test('what changes in modules that are taken as they are comes by itself after the save, and one that npm says it wrote at once', async (t) => {
+  const { folder, env, ask, args } = await world(t, {
+    'server.js': `import { text } from 'greeting'\n${server('text')}`,
+    'node_modules/greeting/package.json': '{"name":"greeting","type":"module","exports":"./index.js"}',
+    'node_modules/greeting/index.js': "export const text = 'one'\n",
+  })
+  await sleep(50)
+  const dev = await begin(t, folder, env, ...args, '--no-install')
+  t.equal(await ask(), 'one')
+  write(folder, 'node_modules/greeting/index.js', "export const text = 'two'\n")
+  write(folder, 'server.js', `import { text } from 'greeting'\n${server('`${text}!`')}`)
+  t.match(await dev.next(), { outcome: 'serving', changed: ['server.js'] })
+  t.match(await dev.next(), { outcome: 'serving', changed: ['node_modules/greeting/index.js'] })
+  t.equal(await ask(), 'two!')
+  write(folder, 'node_modules/greeting/index.js', "export const text = 'three'\n")
+  write(folder, 'node_modules/.package-lock.json', '{}')
+  t.match(await dev.next(), { outcome: 'serving' })
+  t.equal(await ask(), 'three!')
 })
 
 await test('what is saved while a release starts takes its place', async (t) => {

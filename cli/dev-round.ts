@@ -33,8 +33,9 @@ export interface DevReport {
 }
 
 export interface DevRound {
-  /** Undefined where nothing changed. */
-  run(): Promise<DevReport | undefined>
+  /** Undefined where nothing changed. `isWhole`: modules that are taken as they are are looked into too. */
+  run(isWhole: boolean): Promise<DevReport | undefined>
+  readonly owesLook: () => boolean
   readonly served: () => string | undefined
 }
 
@@ -59,7 +60,8 @@ export function createDevRound(options: DevRoundOptions): DevRound {
 
   return {
     served: () => served,
-    async run() {
+    owesLook: tree.owesLook,
+    async run(isWhole) {
       const ms = new Map<Stage, number>()
       const now: { stage: Stage; digest: string | null; again: boolean } = { stage: 'copy', digest: null, again: false }
       const during = async <T>(name: Stage, step: () => Promise<T>): Promise<T> => {
@@ -81,7 +83,7 @@ export function createDevRound(options: DevRoundOptions): DevRound {
       }
       try {
         // 1
-        const first = await during('copy', sync)
+        const first = await during('copy', () => sync(isWhole))
         if (build !== undefined && first.changed.length > 0) mustBuild = true
         const needsInstall = await tree.needsInstall()
         if (isBroken && !mustBuild) return undefined
@@ -98,7 +100,7 @@ export function createDevRound(options: DevRoundOptions): DevRound {
             ),
           )
           // Of a build that failed too: what it wrote must not start it again.
-          const made = await during('copy', sync)
+          const made = await during('copy', () => sync(false))
           mustBuild = hasBuilt && made.touched.some((path) => before.has(path) && !outputs.has(path))
           now.again = mustBuild
           for (const path of [...made.touched, ...made.changed]) outputs.add(path)
@@ -156,7 +158,7 @@ export function createDevRound(options: DevRoundOptions): DevRound {
       } catch (error) {
         if (!due.aborted || signal.aborted) throw error
       }
-      const { changed } = await sync()
+      const { changed } = await sync(false)
       if (changed.length > 0 && build !== undefined) mustBuild = true
       for (const path of changed) outputs.delete(path)
       if (changed.length > 0 || (await tree.needsInstall())) return false
@@ -164,8 +166,8 @@ export function createDevRound(options: DevRoundOptions): DevRound {
     }
   }
 
-  async function sync(): Promise<Synced> {
-    const synced = await tree.sync()
+  async function sync(isWhole: boolean): Promise<Synced> {
+    const synced = await tree.sync(isWhole)
     for (const path of synced.changed) pending.add(path)
     return synced
   }

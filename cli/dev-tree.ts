@@ -1,12 +1,13 @@
 // The release as `aether dev` keeps it between saves: what changed is copied, and modules are installed anew only where a
 // package.json, the lockfile or .npmrc did.
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { createIncrementalTree, type NextTree } from '@aether/artifact/incremental-tree'
 import { nameOf } from '@aether/artifact/tree-name'
 import { readSource } from '@aether/artifact/tree-source'
 import { refuseEscapes } from './clean-copy.ts'
+import { installedMarks } from './dev-watch.ts'
 import { errnoOf } from './failure.ts'
 import { loadIgnoreRules } from './ignore-rules.ts'
 import { installModules } from './install.ts'
@@ -26,8 +27,13 @@ export interface DevTreeOptions {
 
 export interface DevTree {
   readonly path: string
-  /** Takes what changed in the folder. */
-  sync(): Promise<Synced>
+  /**
+   * Takes what changed in the folder. Modules that are taken as they are are looked into where npm or pnpm says that it wrote
+   * them, or where it is a whole look: they are most of the files, and hardly ever what was saved.
+   */
+  sync(isWhole: boolean): Promise<Synced>
+  /** Whether the last look was not into all of it. */
+  owesLook(): boolean
   /** What it has from the folder. */
   paths(): Iterable<string>
   /** Refuses new symlinks that lead out of the folder. */
@@ -38,6 +44,7 @@ export interface DevTree {
   build(): Promise<NextTree>
 }
 
+const modulesName = 'node_modules'
 const manifests = new Set(['package.json', 'package-lock.json', 'npm-shrinkwrap.json'])
 
 export async function createDevTree(folder: string, work: string, options: DevTreeOptions): Promise<DevTree> {
@@ -48,6 +55,8 @@ export async function createDevTree(folder: string, work: string, options: DevTr
   let installed: string | undefined
   let isInstalling = false
   let hasNewLinks = false
+  let lookedAt: string | undefined
+  let owesLook = false
   const built = createIncrementalTree()
   // With all that they lie in.
   const written = new Set<string>()
@@ -74,12 +83,18 @@ export async function createDevTree(folder: string, work: string, options: DevTr
   return {
     path,
     paths: copy.paths,
-    async sync() {
-      const synced = await copy.run(await loadIgnoreRules(folder, !install), signal)
+    async sync(isWhole) {
+      const marks = install ? '' : await stampsOf(folder, installedMarks)
+      const isPassing = !install && !isWhole && marks === lookedAt
+      const rules = await loadIgnoreRules(folder, !install)
+      owesLook = isPassing
+      const synced = await copy.run(rules, signal, isPassing ? (name) => name === modulesName : undefined)
+      lookedAt = marks
       hasNewLinks ||= synced.hasNewLinks
       for (const name of [...synced.changed, ...synced.folders]) touch(name)
       return synced
     },
+    owesLook: () => owesLook,
     async checkLinks() {
       if (hasNewLinks) await refuseEscapes(path)
       hasNewLinks = false
@@ -107,4 +122,14 @@ export async function createDevTree(folder: string, work: string, options: DevTr
       return next
     },
   }
+}
+
+/** Of the files of those names that are there: whoever writes one changes it. */
+async function stampsOf(folder: string, names: Iterable<string>): Promise<string> {
+  const stamps: string[] = []
+  for (const name of names) {
+    const found = await stat(join(folder, name), { bigint: true }).catch(() => undefined)
+    if (found !== undefined) stamps.push(`${name} ${found.size} ${found.mtimeNs} ${found.ctimeNs} ${found.ino}`)
+  }
+  return stamps.join('\n')
 }

@@ -9,7 +9,10 @@ import { ignoreFileName, loadIgnoreRules } from './ignore-rules.ts'
 /** Not part of a release, but what it is made by. */
 const alsoWatched = new Set([ignoreFileName, '.npmrc'])
 /** What npm and pnpm write last where they are run by hand: for `--no-install`. */
-const installedMarks = new Set(['node_modules/.package-lock.json', 'node_modules/.modules.yaml'])
+export const installedMarks: ReadonlySet<string> = new Set([
+  'node_modules/.package-lock.json',
+  'node_modules/.modules.yaml',
+])
 
 export interface FolderWatch {
   close(): Promise<void>

@@ -6,7 +6,7 @@
 //  3. copy what has another stamp; equal bytes count as unchanged
 import { constants, type Dirent, lstatSync, readdirSync } from 'node:fs'
 import { chmod, copyFile, mkdir, readFile, readlink, rm, symlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join, sep } from 'node:path'
 import { strangeEntry } from './clean-copy.ts'
 import { errnoOf } from './failure.ts'
 import type { IsIgnored } from './ignore-rules.ts'
@@ -22,7 +22,8 @@ export interface Synced {
 }
 
 export interface FolderSync {
-  run(isIgnored: IsIgnored, signal: AbortSignal): Promise<Synced>
+  /** What lies in folders of a name that `isPassedOver` is taken to be as it was, where it is known. */
+  run(isIgnored: IsIgnored, signal: AbortSignal, isPassedOver?: (name: string) => boolean): Promise<Synced>
   /** What the copy has from the folder. */
   paths(): Iterable<string>
 }
@@ -34,6 +35,12 @@ interface Entry {
   readonly mode: number
   /** Whether a later write has another time for sure: the kernel's clock goes in steps of some milliseconds. */
   readonly isSettled: boolean
+}
+
+interface Scanned {
+  readonly entries: Map<string, Entry>
+  /** Folders that were not looked into. */
+  readonly passedOver: readonly string[]
 }
 
 const settledMs = 20
@@ -49,20 +56,21 @@ export function createFolderSync(from: string, to: string): FolderSync {
   let hasNewLinks = false
   return {
     paths: () => known.keys(),
-    async run(isIgnored, signal) {
+    async run(isIgnored, signal, isPassedOver = () => false) {
       // 1
-      const found = await scan(from, isIgnored, signal)
+      const found = await scan(from, isIgnored, signal, (path) => isPassedOver(basename(path)) && known.has(path))
+      for (const [path, before] of known) if (isBelow(found.passedOver, path)) found.entries.set(path, before)
       const touched: string[] = []
       // 2
       for (const [path, before] of known) {
-        const now = found.get(path)
+        const now = found.entries.get(path)
         if (now?.kind === before.kind) continue
         ;(before.kind === 'folder' ? folders : changed).add(path)
         known.delete(path)
         await rm(join(to, path), { recursive: true, force: true }).catch(ignoreGone)
       }
       // 3
-      for (const [path, entry] of found) {
+      for (const [path, entry] of found.entries) {
         signal.throwIfAborted()
         const before = known.get(path)
         if (before?.stamp === entry.stamp && before.isSettled) continue
@@ -93,8 +101,14 @@ export function createFolderSync(from: string, to: string): FolderSync {
 }
 
 /** A folder comes before what it holds. Asked one by one without a thread in between: of 8,000 files that is what takes the time. */
-async function scan(from: string, isIgnored: IsIgnored, signal: AbortSignal): Promise<ReadonlyMap<string, Entry>> {
-  const found = new Map<string, Entry>()
+async function scan(
+  from: string,
+  isIgnored: IsIgnored,
+  signal: AbortSignal,
+  isPassedOver: (folder: string) => boolean,
+): Promise<Scanned> {
+  const entries = new Map<string, Entry>()
+  const passedOver: string[] = []
   const walk = async (folder: string): Promise<void> => {
     await turn()
     signal.throwIfAborted()
@@ -102,14 +116,15 @@ async function scan(from: string, isIgnored: IsIgnored, signal: AbortSignal): Pr
       const path = join(folder, entry.name)
       if (isIgnored(entry.isDirectory() ? `${path}/` : path)) continue
       if (entry.isDirectory()) {
-        found.set(path, { kind: 'folder', stamp: '', size: 0, mode: 0, isSettled: true })
-        await walk(path)
+        entries.set(path, { kind: 'folder', stamp: '', size: 0, mode: 0, isSettled: true })
+        if (isPassedOver(path)) passedOver.push(path)
+        else await walk(path)
         continue
       }
       const stat = lstatSync(join(from, path), { bigint: true, throwIfNoEntry: false })
       if (stat === undefined) continue
       if (!stat.isFile() && !stat.isSymbolicLink()) throw strangeEntry(path)
-      found.set(path, {
+      entries.set(path, {
         kind: stat.isFile() ? 'file' : 'link',
         stamp: `${stat.size} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino} ${stat.mode}`,
         size: Number(stat.size),
@@ -119,7 +134,11 @@ async function scan(from: string, isIgnored: IsIgnored, signal: AbortSignal): Pr
     }
   }
   await walk('')
-  return found
+  return { entries, passedOver }
+}
+
+function isBelow(folders: readonly string[], path: string): boolean {
+  return folders.some((folder) => path.startsWith(folder + sep))
 }
 
 /** Empty where it has gone since it was seen. */

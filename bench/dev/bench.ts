@@ -10,6 +10,7 @@ import { type BenchOptions, type BenchRow, lessIsBetter, round } from '../bench.
 import { createHello, createLargeFastify, type DevApp } from './apps.ts'
 import { type Contestant, enterAether, enterHost, enterTarExec } from './contestants.ts'
 import { measureIdle } from './idle.ts'
+import { enterImageRollout } from './image-rollout.ts'
 import { measureSave, type Saved } from './measure.ts'
 
 const idleSec = 10
@@ -78,14 +79,18 @@ export async function benchDev(options: BenchOptions): Promise<void> {
   if (isJson) console.log(JSON.stringify({ name: 'dev', rows }))
 }
 
-async function race(scenario: Scenario, app: DevApp, { ours, theirs, busyboxImage, say }: BenchOptions) {
+async function race(scenario: Scenario, app: DevApp, options: BenchOptions) {
+  const { ours, theirs, busyboxImage, imageLoad, say } = options
   const results: Result[] = []
-  for (const contestant of [
+  const contestants = [
     await enterAether(scenario, app),
     await enterTarExec(scenario, app, busyboxImage),
     await enterHost(join(scenario.folder, 'host'), app),
-  ])
-    results.push({ contestant, saves: [] })
+  ]
+  if (imageLoad === undefined)
+    say('image-rollout is left out: AETHER_IMAGE_LOAD names no command that loads an image archive')
+  else contestants.push(await enterImageRollout(scenario, app, imageLoad))
+  for (const contestant of contestants) results.push({ contestant, saves: [] })
   for (let turn = 1; turn <= ours; turn += 1) {
     const said: string[] = []
     for (const { contestant, saves } of results) {

@@ -12,7 +12,7 @@ import { until } from '@aether/e2e/kit/until'
 import type { DevApp } from './apps.ts'
 
 export interface Contestant {
-  readonly name: 'aether' | 'tar-exec' | 'node-watch host'
+  readonly name: 'aether' | 'tar-exec' | 'image-rollout' | 'node-watch host'
   readonly address: Address
   /** The process that watches the folder. */
   readonly pid: number | undefined
@@ -142,7 +142,7 @@ setTimeout(look, 500)`
   }
 }
 
-async function untilAnswers({ host, port }: Address): Promise<void> {
+export async function untilAnswers({ host, port }: Address): Promise<void> {
   await until(
     `an answer of ${host}`,
     async () => ((await fetch(`http://${host}:${port}/`)).ok ? true : undefined),
