@@ -44,31 +44,34 @@ const preloads = /(?:^|\s)(?:-r|--require|--import|--loader|--experimental-loade
 
 /** Never rejects: what is not warm is slower, and nothing else. */
 exports.warmUp = async ({ modules, nodeOptions }) => {
+  const over = new AbortController()
   // Nothing else keeps the process, or bounds how long this takes.
-  let timer
   const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, longestMs)
+    const timer = setTimeout(resolve, longestMs)
+    over.signal.addEventListener('abort', () => clearTimeout(timer))
   })
-  await Promise.race([warm(new Set(modules), preloads.test(nodeOptions ?? '')), late]).catch(() => {})
-  clearTimeout(timer)
+  const done = warm(new Set(modules), preloads.test(nodeOptions ?? ''), over.signal)
+  await Promise.race([done, late]).catch(() => {})
+  over.abort()
 }
 
-async function warm(modules, hasPreloads) {
+async function warm(modules, hasPreloads, signal) {
   for (const name of known) if (modules.has(name)) require(`node:${name}`)
   // The loader of ES modules is made when first asked for.
   await import(nothing)
   for (const [inside, name] of Object.entries(imported)) if (modules.has(inside)) await import(`node:${name}`)
-  if (!hasPreloads) await answerOne()
+  if (!hasPreloads) await answerOne(signal)
 }
 
-function answerOne() {
+/** Nothing of it is left when `signal` is aborted. */
+function answerOne(signal) {
   const { createServer } = require('node:http')
   return new Promise((resolve, reject) => {
     const server = createServer((_, response) => response.setHeader('content-type', 'text/plain').end('ok'))
     server.once('error', reject)
     // By name, as frameworks do: that is what loads the resolver.
-    server.listen(0, '127.0.0.1', () => {
-      const socket = connect(server.address().port, '127.0.0.1')
+    server.listen({ port: 0, host: '127.0.0.1', signal }, () => {
+      const socket = connect({ port: server.address().port, host: '127.0.0.1', signal })
       socket.once('error', reject)
       socket.once('close', () => server.close(resolve))
       socket.resume().end('GET / HTTP/1.1\r\nhost: spare\r\nconnection: close\r\n\r\n')
