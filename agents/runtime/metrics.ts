@@ -10,10 +10,15 @@ const { version } = about
 
 type Labels<L extends string> = Readonly<Record<L, string>>
 
+/** A timer that wakes an idle process a hundred times a second, to learn how late timers are: it is set to never. */
+const neverMs = 2 ** 31 - 1
+
 /** A registry with the process metrics of Node and aether_build_info. */
 export function createRegistry(): Registry {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: neverMs })
+  for (const part of ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'])
+    registry.removeSingleMetric(`nodejs_eventloop_lag_${part}_seconds`)
   // promtool refuses gauges named _total.
   for (const kind of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${kind}_total`)
   return registry

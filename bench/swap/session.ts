@@ -1,4 +1,5 @@
 // One load on one contestant, while it is brought from version to version, or its process is killed.
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { versions } from './apps.ts'
 import { requestsOf } from './client/counts.ts'
@@ -22,7 +23,7 @@ export interface SessionPlan {
   readonly requests: number
 }
 
-/** The process was killed: what failed of connections begun after that, and of those that it held. */
+/** The process was killed: what failed of connections begun after it was dead, and of those that it may have held. */
 export interface Killed {
   readonly backMs: number
   readonly refused: number
@@ -91,11 +92,13 @@ export async function runKills(client: Client, contestant: Contestant, kills: nu
     const pid = client.newestPid()
     const killedAt = Date.now()
     process.kill(pid, 'SIGKILL')
+    const death = untilDead(pid)
     const first = await client.seen((line) => line.pid !== pid && line.atMs >= killedAt, patienceMs)
+    const diedAt = await death
     await sleep(afterKillMs)
     const taken = [await client.take(), await client.stop()]
     const failed = taken.flatMap((tally) => tally.failed)
-    const later = failed.filter(({ openedAtMs }) => openedAtMs > killedAt)
+    const later = failed.filter(({ openedAtMs }) => openedAtMs > diedAt)
     const refused = later.filter(({ kind }) => kind === 'refused').length
     all.push({
       backMs: first.atMs - killedAt,
@@ -105,6 +108,21 @@ export async function runKills(client: Client, contestant: Contestant, kills: nu
     })
   }
   return all
+}
+
+/** Until then it may still accept. Milliseconds since the epoch. */
+async function untilDead(pid: number): Promise<number> {
+  while (/^\d+ \(.*\) [^ZX]/s.test(readStat(pid))) await sleep(1)
+  return Date.now()
+}
+
+/** proc(5); empty where it has been reaped. */
+function readStat(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 export function countRequests(tallies: readonly Tally[]): number {
