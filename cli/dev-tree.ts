@@ -44,7 +44,6 @@ export interface DevTree {
   build(): Promise<NextTree>
 }
 
-const modulesName = 'node_modules'
 const manifests = new Set(['package.json', 'package-lock.json', 'npm-shrinkwrap.json'])
 
 export async function createDevTree(folder: string, work: string, options: DevTreeOptions): Promise<DevTree> {
@@ -88,7 +87,7 @@ export async function createDevTree(folder: string, work: string, options: DevTr
       const isPassing = !install && !isWhole && marks === lookedAt
       const rules = await loadIgnoreRules(folder, !install)
       owesLook = isPassing
-      const synced = await copy.run(rules, signal, isPassing ? (name) => name === modulesName : undefined)
+      const synced = await copy.run(rules, signal, isPassing ? 'node_modules' : undefined)
       lookedAt = marks
       hasNewLinks ||= synced.hasNewLinks
       for (const name of [...synced.changed, ...synced.folders]) touch(name)

@@ -22,8 +22,8 @@ export interface Synced {
 }
 
 export interface FolderSync {
-  /** What lies in folders of a name that `isPassedOver` is taken to be as it was, where it is known. */
-  run(isIgnored: IsIgnored, signal: AbortSignal, isPassedOver?: (name: string) => boolean): Promise<Synced>
+  /** Known folders of the name `passOver` are not looked into: what they hold counts as it was. */
+  run(isIgnored: IsIgnored, signal: AbortSignal, passOver?: string): Promise<Synced>
   /** What the copy has from the folder. */
   paths(): Iterable<string>
 }
@@ -56,9 +56,9 @@ export function createFolderSync(from: string, to: string): FolderSync {
   let hasNewLinks = false
   return {
     paths: () => known.keys(),
-    async run(isIgnored, signal, isPassedOver = () => false) {
+    async run(isIgnored, signal, passOver) {
       // 1
-      const found = await scan(from, isIgnored, signal, (path) => isPassedOver(basename(path)) && known.has(path))
+      const found = await scan(from, isIgnored, signal, (path) => basename(path) === passOver && known.has(path))
       for (const [path, before] of known) if (isBelow(found.passedOver, path)) found.entries.set(path, before)
       const touched: string[] = []
       // 2

@@ -69,7 +69,7 @@ function answerOne(signal) {
   return new Promise((resolve, reject) => {
     const server = createServer((_, response) => response.setHeader('content-type', 'text/plain').end('ok'))
     server.once('error', reject)
-    // By name, as frameworks do: that is what loads the resolver.
+    // By an address, as frameworks do: that is what loads the resolver.
     server.listen({ port: 0, host: '127.0.0.1', signal }, () => {
       const socket = connect({ port: server.address().port, host: '127.0.0.1', signal })
       socket.once('error', reject)
