@@ -1,5 +1,5 @@
 // For tests: folders as trees, the packs that a client sends, and what a pod makes of what it is given.
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -18,9 +18,18 @@ export type Ask = (method: 'GET' | 'POST' | 'PUT', path: string, asked?: Asked) 
 
 const nothing: StoredTree = { digest: '', objects: new Map<string, Buffer>(), contents: new Map<string, never>() }
 
-/** A tree of files, by path and content, or of other things. */
+let folder: string | undefined
+
+function temporary(): string {
+  const path = mkdtempSync(join(tmpdir(), 'aether-tree-'))
+  process.once('exit', () => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+/** A tree of files, by path and content, or of other things; it reads them from a folder until the process ends. */
 export async function treeOf(files: Readonly<Record<string, string | Buffer | Planted>>): Promise<BuiltTree> {
-  const root = mkdtempSync(join(tmpdir(), 'aether-tree-'))
+  folder ??= temporary()
+  const root = mkdtempSync(join(folder, 'tree-'))
   for (const [path, item] of Object.entries(files))
     plant(root, path, typeof item === 'string' || Buffer.isBuffer(item) ? { kind: 'file', content: item } : item)
   return buildTree(readSource(root))
