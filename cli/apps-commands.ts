@@ -29,7 +29,7 @@ export const appsCreate: CommandDefinition = {
       await control.createApp(name)
       context.output.line(`app ${name} is registered`)
       const ids: string[] = []
-      for (const one of keys) ids.push(...(await addKeys(control, name, one.keys, one.file)))
+      for (const one of keys) ids.push(...(await addKeys(control, name, one.keys, one)))
       for (const id of ids) context.output.line(`${name} trusts key ${id}`)
       if (ids.length === 0) context.output.warn(`${name} has no key from here: aether keys add ${name} FILE adds one`)
       return { name, keys: ids }

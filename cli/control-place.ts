@@ -1,11 +1,10 @@
 // `aether dev` by a control: it keeps the artifacts, moves the pods, and hears what became of it.
-import type { KeyObject } from 'node:crypto'
-import { signDigest } from '@aether/artifact/sign'
 import type { BuiltTree } from '@aether/artifact/tree-build'
 import { digestFromHex } from '@aether/contract/digest'
 import { applyDigest } from './apply-digest.ts'
 import { readCommit } from './commit.ts'
 import type { Control } from './control.ts'
+import type { DevSigner } from './dev-key.ts'
 import { showLogs } from './dev-logs.ts'
 import { findMeanwhile, type LastApplied } from './dev-meanwhile.ts'
 import type { DevPlace } from './dev-place.ts'
@@ -23,7 +22,8 @@ export interface ControlPlaceOptions {
   readonly app: string
   readonly namespace: string
   readonly spec: Readonly<Record<string, unknown>>
-  readonly key: KeyObject | undefined
+  /** Undefined: the releases are not signed. */
+  readonly signer: Pick<DevSigner, 'sign'> | undefined
   readonly timeoutMs: number
   readonly env: Env
   readonly cwd: string
@@ -32,14 +32,14 @@ export interface ControlPlaceOptions {
 }
 
 export function createControlPlace(options: ControlPlaceOptions): DevPlace {
-  const { control, url, folder, app, namespace, spec, key, timeoutMs, env, cwd, output, signal } = options
+  const { control, url, folder, app, namespace, spec, signer, timeoutMs, env, cwd, output, signal } = options
   let last: LastApplied | undefined
   let taken: BuiltTree | undefined
 
   async function packTree(tree: DevTree) {
     const [next, commit] = await Promise.all([tree.build(), readCommit(folder, { env, signal })])
     const digest = digestFromHex(next.digest)
-    return { tree: next, digest, commit, signature: key === undefined ? null : signDigest(digest, key) }
+    return { tree: next, digest, commit, signature: signer?.sign(digest) ?? null }
   }
 
   return {

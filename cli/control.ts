@@ -49,21 +49,35 @@ export function createControl(http: Http) {
     createApp: (name: string) =>
       send({ method: 'POST', path: 'apps', json: { name }, safety: 'repeatable' }, (answer) => answer.text('name')),
     listApps: () => list('apps', {}, (answer) => ({ name: answer.text('name'), createdAt: answer.text('created_at') })),
-    addKey: (app: string, key: string, comment: string) =>
+    addKey: (app: string, { isDevelopment, ...key }: { key: string; comment: string; isDevelopment: boolean }) =>
       send(
-        { method: 'POST', path: `apps/${segment(app)}/public-keys`, json: { key, comment }, safety: 'repeatable' },
+        {
+          method: 'POST',
+          path: `apps/${segment(app)}/public-keys`,
+          json: { ...key, is_development: isDevelopment },
+          safety: 'repeatable',
+        },
         (answer) => answer.text('id'),
       ),
+    /** Throws `unknown_app`. */
+    listKeys: (app: string) =>
+      list(`apps/${segment(app)}/public-keys`, {}, (answer) => ({
+        id: answer.text('id'),
+        isDevelopment: answer.flag('is_development'),
+      })),
 
     /** Throws `unknown_app`. */
     findApp: (app: string) =>
       send({ method: 'GET', path: `apps/${segment(app)}`, safety: 'repeatable' }, (answer) => answer.text('name')),
     /** What control has of this digest for this app; undefined where it has nothing, or names another app that has it. */
-    async findArtifact(app: string, digest: Digest): Promise<{ readonly signature: string | null } | undefined> {
+    async findArtifact(app: string, digest: Digest): Promise<{ readonly signatures: readonly string[] } | undefined> {
       try {
         const { value } = await send(
           { method: 'GET', path: `artifacts/${digest}/meta`, safety: 'repeatable' },
-          (answer) => ({ app: answer.text('app'), signature: answer.textOrNull('signature') }),
+          (answer) => ({
+            app: answer.text('app'),
+            signatures: ['signature', 'development_signature'].flatMap((name) => answer.textOrNull(name) ?? []),
+          }),
         )
         return value.app === app ? value : undefined
       } catch (error) {

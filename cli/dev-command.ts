@@ -8,7 +8,7 @@ import { withControl } from './connect.ts'
 import { createControlPlace } from './control-place.ts'
 import { choosePlace, refuseStrangeFlags } from './dev-choice.ts'
 import { followFolder } from './dev-follow.ts'
-import { loadDevSigner } from './dev-key.ts'
+import { chooseDevSigner, loadDevSigner } from './dev-key.ts'
 import { type DevLock, takeDevLock } from './dev-lock.ts'
 import { Failure } from './failure.ts'
 import { refuseUnknownApp } from './known-app.ts'
@@ -19,7 +19,6 @@ import { refuseMissingRights } from './pod-rights.ts'
 import { openPodsPlace } from './pods-place.ts'
 import { loadProject } from './project.ts'
 import { loadSettings, type Settings } from './settings.ts'
-import { loadSigningKey } from './signing.ts'
 import { readWish, specOf } from './wish.ts'
 
 export const dev: CommandDefinition = {
@@ -81,13 +80,12 @@ async function devByControl({ context, app, folder }: Work): Promise<never> {
     async ({ control, settings }) => {
       const namespace = settings.namespace.value
       const url = settings.url.value.href
-      const key = settings.signingKey && (await loadSigningKey(settings.signingKey, output.warn))
-      if (key === undefined) output.warn('AETHER_SIGNING_KEY is not set: the releases are not signed')
       await refuseUnknownApp(control, app)
+      const signer = await chooseDevSigner(control, app, await loadDevSigner(settings, env, output.warn), output.warn)
       return inWork({ app, namespace, place: url, folder, env, warn: output.warn }, (work) => {
         const spec = specOf({ ...settings, devHot: true }, wish)
         const { timeoutMs } = wish
-        const what = { control, url, folder, app, namespace, spec, key, timeoutMs, env, cwd, output, signal }
+        const what = { control, url, folder, app, namespace, spec, signer, timeoutMs, env, cwd, output, signal }
         return followFolder(context, { folder, work, app }, createControlPlace(what))
       })
     },

@@ -1,6 +1,7 @@
 // aether dev against the real control without a cluster: what becomes of saves, good and bad, and what is left at the end.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 import { cliExitCodes } from '@aether/contract/exit-codes'
@@ -9,6 +10,7 @@ import { eventually, startControl } from './test-control.ts'
 import { leftIn, part, recordsOf, startDev, write } from './test-dev.ts'
 import { run, start } from './test-run.ts'
 
+const needsRoot = process.getuid?.() === 0 ? {} : { skip: 'needs root: it mounts a small tmpfs' }
 const shop = { 'package.json': '{"name":"shop"}', 'server.js': '// 1\n' }
 
 await test('a save serves, a burst is one, and what is left out or saved unchanged is none', async (t) => {
@@ -177,6 +179,29 @@ await test('control that is away is waited for; a folder that goes ends it', asy
   })
 })
 
+await test(
+  'a disk that is full is said, the last good release serves on, and it goes on by itself',
+  needsRoot,
+  async (t) => {
+    const { folder, env, control } = await world(t)
+    const volume = mkdtempSync(join(tmpdir(), 'aether-volume-'))
+    const mount = (options: string) => execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'none', volume])
+    mount('size=512k')
+    t.teardown(() => {
+      execFileSync('umount', ['-l', volume])
+      rmSync(volume, { recursive: true })
+    })
+    control.playAgents()
+    const dev = await startDev(t, folder, { ...env, TMPDIR: volume })
+    write(folder, 'large.bin', 'x'.repeat(1024 ** 2))
+    await eventually(() => dev.running.output().includes('it goes on by itself'), dev.running.output)
+    t.match(dev.running.output(), /warning: .*(ENOSPC|no space left).*; it goes on by itself when that is over/)
+    t.equal(await statusOf(t, folder, env), dev.last().digest)
+    mount('remount,size=8m')
+    t.match(await dev.next(), { outcome: 'serving', changed: ['large.bin'] })
+  },
+)
+
 await test('what cannot work is said at once: no --hot, an unknown app, no token, no signature, and a second one', async (t) => {
   const { folder, env, control } = await world(t, {}, { AETHER_REQUIRE_SIGNATURE: 'true' })
   control.playAgents()
@@ -201,6 +226,35 @@ await test('what cannot work is said at once: no --hot, an unknown app, no token
   await dev.running.ended
   const next = await startDev(t, folder, signed)
   t.match(next.last(), { outcome: 'serving' }, "the lock of one that was killed is nobody's")
+})
+
+await test('the key of this machine signs for environments of development, once control knows it, and for no other', async (t) => {
+  const { folder, env, control } = await world(
+    t,
+    {},
+    {
+      AETHER_REQUIRE_SIGNATURE: 'true',
+      AETHER_DEVELOPMENT_ENVIRONMENTS: 'development,preview',
+    },
+  )
+  control.playAgents()
+  const dev = (...more: readonly string[]) => run(t, ['dev', '--hot', '--no-logs', ...more], { cwd: folder, env })
+  const unknown = await dev('--environment', 'development')
+  t.match(unknown, { code: 1, stderr: /signature_required/ })
+  const [, add = ''] = /releases are not signed \(aether (keys add shop \S+ --development)/.exec(unknown.stderr) ?? []
+  t.match(await run(t, add.split(' '), { cwd: folder, env }), {
+    code: 0,
+    stdout: /^shop trusts development key [0-9a-f]{16}$/m,
+  })
+  t.match(await dev('--environment', 'staging'), { code: 1, stderr: /staging is no environment for those.*\n.*next: / })
+  const running = await startDev(t, folder, env, '--environment', 'development')
+  t.match(running.last(), { outcome: 'serving' })
+  write(folder, 'server.js', '// 2\n')
+  const saved = await running.next()
+  t.match(saved, { outcome: 'serving' })
+  const told = readFileSync(join(folder, '../data/targets/default/shop/annotations'), 'utf8')
+  t.match(told, new RegExp(`aether.dev/digest="${String(saved.digest)}"`))
+  t.match(told, /aether.dev\/signature="dev:[0-9a-f]{128}"/)
 })
 
 await test("the app's logs are in the same window, and a cluster that is not there is said once", async (t) => {

@@ -44,17 +44,24 @@ export const keysAdd: CommandDefinition = {
   about:
     'Adds the public keys of a file (PEM, hex or base64) to the app. Control then takes artifacts signed by any of its keys ' +
     'and no others. To change keys, add the new one, sign anew, and then take the old one out of the Secret of the pods.',
-  options: [],
+  options: [
+    [
+      '--development',
+      "it is what aether dev signs with (dev-signing.pub.pem): for control's development environments alone",
+    ],
+  ],
   examples: [
     'aether keys add shop aether-signing.pub.pem',
+    'aether keys add shop ~/.config/aether/dev-signing.pub.pem --development',
     'aether keys add shop ci.pub.pem --url https://aether.example.com',
   ],
   async run(context) {
     const [app = '', file = ''] = context.args
     const keys = await loadPublicKeys(resolve(context.cwd, file))
     return withControl(context, async ({ control }) => {
-      const ids = await addKeys(control, app, keys, file)
-      for (const id of ids) context.output.line(`${app} trusts key ${id}`)
+      const isDevelopment = context.flags.isSet('development')
+      const ids = await addKeys(control, app, keys, { file, isDevelopment })
+      for (const id of ids) context.output.line(`${app} trusts ${isDevelopment ? 'development ' : ''}key ${id}`)
       return { app, keys: ids }
     })
   },
@@ -77,11 +84,12 @@ export async function addKeys(
   control: Control,
   app: string,
   keys: readonly PublicKey[],
-  file: string,
+  { file, isDevelopment = false }: { readonly file: string; readonly isDevelopment?: boolean },
 ): Promise<readonly string[]> {
   const ids: string[] = []
   for (const { raw } of keys) {
-    const { value } = await control.addKey(app, Buffer.from(raw).toString('hex'), basename(file))
+    const key = { key: Buffer.from(raw).toString('hex'), comment: basename(file), isDevelopment }
+    const { value } = await control.addKey(app, key)
     ids.push(value)
   }
   return ids

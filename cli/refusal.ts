@@ -8,6 +8,7 @@ const nextSteps: Readonly<Record<string, string>> = {
   unknown_artifact: 'upload it: aether deploy',
   signature_required: 'set AETHER_SIGNING_KEY to the private key (aether keys generate makes a pair)',
   bad_signature: "sign with the private key of one of the app's public keys, or add this one: aether keys add APP FILE",
+  development_only: 'sign it with AETHER_SIGNING_KEY by aether deploy, or name an environment for development keys',
   bad_key: 'make a new pair: aether keys generate',
   changed_meanwhile: 'look at it (aether status), then run it again',
   too_large: 'leave out what the app does not need (.aetherignore), or have the limit of control raised',

@@ -17,6 +17,7 @@ export interface ControlConfig {
   readonly maxUnpackedBytes: number
   readonly maxEntries: number
   readonly requireSignature: boolean
+  readonly developmentEnvironments: ReadonlySet<string>
   readonly cluster: 'none' | 'kubernetes'
   /** Undefined: the service account of the pod. */
   readonly kubeconfig: string | undefined
@@ -86,6 +87,13 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Con
       true,
       'false takes unsigned artifacts of apps that have no key: for development.',
     ),
+    developmentEnvironments:
+      read.parsed(
+        'AETHER_DEVELOPMENT_ENVIRONMENTS',
+        'NAME,...',
+        parseEnvironments,
+        'Environments that take what development keys signed (aether dev); their pods do too. None without it; never production.',
+      ) ?? new Set(),
     cluster: read.choice(
       'AETHER_CLUSTER',
       ['none', 'kubernetes'],
@@ -151,6 +159,14 @@ function parsePublicUrl(text: string): string {
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
     throw new Error('write it without credentials, query and fragment: annotations hold it')
   return url.href.replace(/\/+$/, '')
+}
+
+function parseEnvironments(text: string): ReadonlySet<string> {
+  const names = text.split(',').map((name) => name.trim())
+  const strange = names.find((name) => !/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/.test(name))
+  if (strange !== undefined) throw new Error(`${JSON.stringify(strange)} is no name of an environment`)
+  if (names.includes('production')) throw new Error('production takes no development keys: leave it out')
+  return new Set(names)
 }
 
 function parseDatabaseUrl(text: string): string {

@@ -28,6 +28,7 @@ export async function openCluster(
       controlUrl: config.publicUrl,
       fetchMode: config.podFetchMode,
       keysSecret: config.keysSecret,
+      developmentEnvironments: config.developmentEnvironments,
     },
   })
 }

@@ -95,6 +95,7 @@ export async function openControl(
     maxUnpackedBytes: options.maxUnpackedBytes ?? 1024 ** 3,
     maxEntries: options.maxEntries ?? 50_000,
     requireSignature: false,
+    developmentEnvironments: new Set(['development']),
     log,
     metrics: createAppMetrics(registry, store, log),
   })

@@ -51,6 +51,7 @@ export async function createWorld(t: Test, store: Store, { syncTimeoutMs = 60_00
       maxUnpackedBytes: 1024 ** 2,
       maxEntries: 1000,
       requireSignature: true,
+      developmentEnvironments: new Set(['development']),
       log,
       metrics: createAppMetrics(createRegistry(), store, log),
     })
@@ -64,7 +65,7 @@ export async function createWorld(t: Test, store: Store, { syncTimeoutMs = 60_00
   })
   const { services } = running
   await services.apps.create(app)
-  await services.apps.addKey(app, keys.publicPem, null)
+  await services.apps.addKey(app, keys.publicPem, null, false)
 
   const bytesOf = new Map<Digest, Buffer>()
   function pack(): Digest {

@@ -6,14 +6,20 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { loadConfig } from './kit/config.ts'
-import { createDeveloper, createKubeconfig, type DevRun, deployForDeveloper, startDev } from './kit/developer.ts'
+import {
+  createKubeconfig,
+  createPodsDeveloper,
+  deployForDeveloper,
+  nextServing,
+  startDev,
+  untilAnswer,
+} from './kit/developer.ts'
 import { answersOf } from './kit/hello-app.ts'
 import { keepAsking } from './kit/keep-asking.ts'
-import { listPods, nameOf, type Pod, readyPods, runInside } from './kit/pods.ts'
+import { listPods, nameOf, readyPods, runInside } from './kit/pods.ts'
 import { median, reportRows } from './kit/report.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
-import { ask } from './kit/tools/ask.ts'
 import { until } from './kit/until.ts'
 
 const hello = fileURLToPath(new URL('../examples/hello', import.meta.url))
@@ -22,7 +28,7 @@ const { latencyRefreshes: saves } = loadConfig()
 await runScenario('dev in pods alone', async (t, scenario) => {
   const { cluster, namespace } = scenario
   await deployForDeveloper(scenario)
-  const developer = await createDeveloper(scenario, hello)
+  const developer = await createPodsDeveloper(scenario, hello)
   const server = join(developer.app, 'server.js')
   const source = await readFile(server, 'utf8')
   const save = (answer: string) => writeFile(server, source.replace('hello from ${version}', answer))
@@ -124,24 +130,6 @@ await runScenario('dev in pods alone', async (t, scenario) => {
     )
   t.same(await answersOf(scenario, again), [`burst ${rounds}`, `burst ${rounds}`])
 })
-
-function untilAnswer({ ip: host }: Pod, wanted: string): Promise<true> {
-  const deadline = performance.now() + 60_000
-  const look = async (): Promise<true> => {
-    const { body } = await ask({ host, port: 8080, path: '/' })
-    if (body.trim() === wanted) return true
-    if (performance.now() > deadline) throw new Error(`${wanted} never came; it answers ${body}`)
-    await sleep(3)
-    return look()
-  }
-  return look()
-}
-
-/** What came before may be said to wait for its stream. */
-async function nextServing(dev: DevRun): Promise<Record<string, unknown>> {
-  const record = await dev.next()
-  return record.outcome === 'serving' ? record : nextServing(dev)
-}
 
 /** As a network that drops, or an API server that restarts, would. */
 async function endKubectls(parent: number): Promise<void> {

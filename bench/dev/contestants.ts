@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { createDeveloper, type DevRun, deployForDeveloper, startDev } from '@aether/e2e/kit/developer'
+import { createPodsDeveloper, type DevRun, deployForDeveloper, startDev } from '@aether/e2e/kit/developer'
 import { readyPods } from '@aether/e2e/kit/pods'
 import { restrictedContainer, restrictedPod } from '@aether/e2e/kit/restricted'
 import type { Scenario } from '@aether/e2e/kit/scenario'
@@ -27,7 +27,7 @@ const startedMs = 120_000
 /** `aether dev --pods` by a developer with rights on pods. */
 export async function enterAether(scenario: Scenario, app: DevApp): Promise<Contestant> {
   await deployForDeveloper(scenario)
-  const developer = await createDeveloper(scenario, app.folder)
+  const developer = await createPodsDeveloper(scenario, app.folder)
   const own = await app.copy(join(scenario.folder, 'own'))
   const dev = startDev({ ...developer, app: own.folder }, [
     '--context=developer',

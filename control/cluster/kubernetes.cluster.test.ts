@@ -29,6 +29,7 @@ const pods: PodOptions = {
   controlUrl: 'http://kubernetes.default.svc:443',
   fetchMode: 'watch',
   keysSecret: 'aether-keys',
+  developmentEnvironments: new Set(['development']),
 }
 
 async function createWorld(t: Test) {

@@ -14,6 +14,7 @@ const options: PodOptions = {
   controlUrl: 'http://aether-control',
   fetchMode: 'watch',
   keysSecret: 'aether-keys',
+  developmentEnvironments: new Set(['development']),
 }
 const spec = {
   app: 'hello',
@@ -61,6 +62,16 @@ function linesOf(value: unknown, path: string): readonly string[] {
     one === undefined ? [] : linesOf(one, `${path}.${JSON.stringify(name)}`),
   )
 }
+
+await test('agents take development signatures where the environment is one of development, and nowhere else', (t) => {
+  const takes = (environment: string) =>
+    podSpec({ ...spec, environment }, options).initContainers?.map(({ env = [] }) =>
+      env.some(({ name, value }) => name === 'AETHER_DEVELOPMENT_SIGNATURES' && value === 'true'),
+    )
+  t.same(takes('development'), [true, true])
+  t.same(takes('production'), [false, false])
+  t.end()
+})
 
 await test("the agents alone hold control's token; in mode file nobody holds the API server's", async (t) => {
   const pod = podSpec({ ...spec, env: { PORT: '1', AETHER_APP: 'other', A: 'b' } }, { ...options, fetchMode: 'file' })

@@ -14,6 +14,7 @@ export interface PodOptions {
   readonly fetchMode: 'watch' | 'poll' | 'file'
   /** Secret of the namespace with the public keys, a file each; the owner of the namespace makes it. */
   readonly keysSecret: string
+  readonly developmentEnvironments: ReadonlySet<string>
 }
 
 const tokenFolder = '/var/run/secrets/aether'
@@ -44,19 +45,19 @@ export function podSpec(spec: DeploymentSpec, options: PodOptions): V1PodSpec {
   }
 }
 
-function initFetch({ app: name }: DeploymentSpec, options: PodOptions): V1Container {
+function initFetch(spec: DeploymentSpec, options: PodOptions): V1Container {
   return {
     name: 'init-fetch',
     image: options.agentImage,
     command: ['/aether/bin/init-fetch'],
-    env: agentEnv(name, options),
+    env: agentEnv(spec, options),
     volumeMounts: agentMounts,
     securityContext: confined,
     resources: agentResources,
   }
 }
 
-function fetcher({ app: name }: DeploymentSpec, options: PodOptions): V1Container {
+function fetcher(spec: DeploymentSpec, options: PodOptions): V1Container {
   const { fetchMode } = options
   const ofPod = (variable: string, fieldPath: string) => ({ name: variable, valueFrom: { fieldRef: { fieldPath } } })
   return {
@@ -65,7 +66,7 @@ function fetcher({ app: name }: DeploymentSpec, options: PodOptions): V1Containe
     command: ['/aether/bin/fetcher'],
     restartPolicy: 'Always',
     env: [
-      ...agentEnv(name, options),
+      ...agentEnv(spec, options),
       { name: 'AETHER_SUPERVISED', value: 'true' },
       ...(fetchMode === 'watch' ? [] : [{ name: 'AETHER_FETCH_MODE', value: fetchMode }]),
       ...(fetchMode === 'file'
@@ -110,13 +111,15 @@ function app(spec: DeploymentSpec, { nodejsImage }: PodOptions): V1Container {
   }
 }
 
-function agentEnv(name: string, { controlUrl }: PodOptions): V1EnvVar[] {
+function agentEnv({ app: name, environment }: DeploymentSpec, options: PodOptions): V1EnvVar[] {
+  const { controlUrl, developmentEnvironments } = options
   return [
     { name: 'AETHER_APP', value: name },
     { name: 'AETHER_PUBKEY', value: '/etc/aether/keys' },
     { name: 'AETHER_WORKSPACE_MAX_BYTES', value: '1932735283' },
     { name: 'AETHER_CONTROL_URL', value: controlUrl },
     { name: 'AETHER_CONTROL_TOKEN_FILE', value: `${tokenFolder}/token` },
+    ...(developmentEnvironments.has(environment) ? [{ name: 'AETHER_DEVELOPMENT_SIGNATURES', value: 'true' }] : []),
   ]
 }
 

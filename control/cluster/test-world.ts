@@ -24,7 +24,14 @@ export async function createWorld(t: Test, silenceMs = 60_000) {
   const cluster = createKubernetesCluster({
     kubeconfig: server.kubeconfig,
     namespace: 'shop',
-    pods: { agentImage: 'a', nodejsImage: 'n', controlUrl: 'http://control', fetchMode: 'watch', keysSecret: 'keys' },
+    pods: {
+      agentImage: 'a',
+      nodejsImage: 'n',
+      controlUrl: 'http://control',
+      fetchMode: 'watch',
+      keysSecret: 'keys',
+      developmentEnvironments: new Set(),
+    },
     log: { warn() {} },
     times: { silenceMs, shortestPauseMs: 10, longestPauseMs: 100 },
   })

@@ -1,14 +1,15 @@
 // What agents ask and say. An agent is its pod; nothing that it claims of itself counts.
-import { findArtifactOf } from './artifacts.ts'
+import { findArtifactFor, mayRun } from './artifacts.ts'
 import { ControlError } from './errors.ts'
 import type { AppRef, Cluster, Store } from './ports.ts'
 import type { Agent, Agents } from './services.ts'
+import type { SignaturePolicy } from './signature.ts'
 import { readDigest, selfTargetOf } from './target.ts'
 
 export function createAgents(
   store: Store,
   cluster: Pick<Cluster, 'view' | 'annotatePod' | 'fault'>,
-  publicUrl: string,
+  policy: Pick<SignaturePolicy, 'developmentEnvironments'> & { readonly publicUrl: string },
   wake: (ref: AppRef) => void,
 ): Agents {
   async function liveOf({ namespace, app }: Agent) {
@@ -24,10 +25,12 @@ export function createAgents(
       if (fault !== null) throw new ControlError('cluster_unavailable', fault)
       const row = await liveOf(agent)
       const written = row.isTargetWritten ? readDigest(cluster.view(agent)?.target.digest ?? null) : undefined
-      // What is no artifact of the app fails the deployment, and keeps no pod from starting with what it had.
+      // What is no artifact of the app, or none for its environment, fails the deployment, and keeps no pod from starting with what it had.
       const wanted = written === undefined ? undefined : await store.findArtifact(row.app, written)
-      const artifact = wanted ?? (await findArtifactOf(store, row.app, row.digest))
-      const target = selfTargetOf(artifact, publicUrl)
+      const isDevelopment = policy.developmentEnvironments.has(row.environment)
+      const isWanted = wanted !== undefined && mayRun(wanted, isDevelopment)
+      const artifact = isWanted ? wanted : await findArtifactFor(store, row, row.digest, policy)
+      const target = selfTargetOf(artifact, policy.publicUrl, isDevelopment)
       // The fetcher starts after init-fetch and must not see an older target than the one answered here.
       if (row.devHot) await cluster.annotatePod(agent, agent.podName, target)
       return target

@@ -15,13 +15,18 @@ export function createApps(store: AppStore): Apps {
     create: (name) => store.createApp(name),
     find: (name) => findApp(store, name),
     list: (page) => store.listApps(page),
-    async addKey(app, text, comment) {
+    async addKey(app, text, comment, isDevelopment) {
       await findApp(store, app)
       const { id, raw } = parseOneKey(text)
       const known = await store.listKeys(app)
       if (known.length >= mostKeys && !known.some((key) => key.id === id))
         throw new ControlError('conflict', `${app} has ${mostKeys} keys, which is as many as an app may have`)
-      return store.addKey({ app, id, key: Buffer.from(raw).toString('hex'), comment })
+      const added = await store.addKey({ app, id, key: Buffer.from(raw).toString('hex'), comment, isDevelopment })
+      if (added.key.isDevelopment === isDevelopment) return added
+      const [is, other] = isDevelopment ? ['of releases', 'development'] : ['of development', 'releases']
+      throw new ControlError('conflict', `key ${id} of ${app} is one ${is}: make another one for ${other}`, {
+        field: 'body.is_development',
+      })
     },
     async listKeys(app) {
       await findApp(store, app)

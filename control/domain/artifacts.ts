@@ -5,7 +5,7 @@ import { uploadHeaders } from '@aether/contract/control-api'
 import { type Digest, hexOf } from '@aether/contract/digest'
 import { findApp } from './apps.ts'
 import { ControlError } from './errors.ts'
-import type { AppName, Artifact, Principal } from './model.ts'
+import type { AppName, Artifact, DeploymentSpec, Principal } from './model.ts'
 import type { Blobs, StagedBlob, Store } from './ports.ts'
 import type { Artifacts, Upload } from './services.ts'
 import { type SignaturePolicy, verifyUpload } from './signature.ts'
@@ -100,6 +100,27 @@ export async function findArtifactOf(
   if ((await store.appsOf(digest)).length > 0)
     throw new ControlError('foreign_artifact', `${short} is an artifact of another app than ${app}`, options)
   throw new ControlError('unknown_artifact', `${app} has no artifact ${digest}: upload it first`, options)
+}
+
+/** The same, for a deployment. Throws `development_only` where it is signed for development alone and the environment is another. */
+export async function findArtifactFor(
+  store: Pick<Store, 'findArtifact' | 'appsOf'>,
+  { app, environment }: Pick<DeploymentSpec, 'app' | 'environment'>,
+  digest: Digest,
+  { developmentEnvironments }: Pick<SignaturePolicy, 'developmentEnvironments'>,
+  field?: string,
+): Promise<Artifact> {
+  const artifact = await findArtifactOf(store, app, digest, field)
+  if (mayRun(artifact, developmentEnvironments.has(environment))) return artifact
+  throw new ControlError(
+    'development_only',
+    `${hexOf(digest).slice(0, 12)} is signed by a development key alone, and ${environment} is no environment for those: sign it with the key of releases (aether deploy)`,
+    field === undefined ? {} : { field },
+  )
+}
+
+export function mayRun({ signature, developmentSignature }: Artifact, isDevelopment: boolean): boolean {
+  return isDevelopment || signature !== null || developmentSignature === null
 }
 
 async function findFor(store: ArtifactStore, digest: Digest, who: Principal): Promise<Artifact> {

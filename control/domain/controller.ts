@@ -3,13 +3,14 @@
 //   4 apply the rest of the spec  5 judge, and record what is new
 // A pass can be repeated from any point, so a crash or a lost connection costs nothing but time.
 
-import { findArtifactOf } from './artifacts.ts'
+import { findArtifactFor } from './artifacts.ts'
 import { eventOf, newDigest } from './deployments.ts'
 import { ControlError } from './errors.ts'
 import { deadlineOf, type Judgement, judge } from './judge.ts'
 import type { AppName, CurrentStatus, Deployment, Report } from './model.ts'
 import { createPasses } from './passes.ts'
 import type { AppRef, AppView, Cluster, Store, TargetAnnotations } from './ports.ts'
+import type { SignaturePolicy } from './signature.ts'
 import { isSameTarget, readDigest, selfTargetOf } from './target.ts'
 
 export interface ControllerLog {
@@ -30,6 +31,7 @@ export interface ControllerOptions {
   readonly store: Store
   readonly cluster: Cluster
   readonly publicUrl: string
+  readonly developmentEnvironments: SignaturePolicy['developmentEnvironments']
   readonly syncTimeoutMs: number
   readonly log: ControllerLog
   readonly metrics: ControllerMetrics
@@ -54,7 +56,7 @@ const lookAgainMs = 30_000
 const kubectl = 'kubectl'
 
 export function createController(options: ControllerOptions): Controller {
-  const { store, cluster, publicUrl, syncTimeoutMs, log, metrics } = options
+  const { store, cluster, publicUrl, developmentEnvironments, syncTimeoutMs, log, metrics } = options
   let isStarted = false
   let starting: Promise<void> | undefined
   const passes = createPasses(pass, (ref, err, retryMs) => {
@@ -117,9 +119,12 @@ export function createController(options: ControllerOptions): Controller {
         `the annotation says ${JSON.stringify(view.target.digest?.slice(0, 100) ?? null)}: write the digest of an artifact`,
       )
     try {
-      await findArtifactOf(store, row.app, digest)
+      await findArtifactFor(store, row, digest, options)
     } catch (error) {
-      if (error instanceof ControlError && ['unknown_artifact', 'foreign_artifact'].includes(error.code))
+      if (
+        error instanceof ControlError &&
+        ['unknown_artifact', 'foreign_artifact', 'development_only'].includes(error.code)
+      )
         return failure(error.code, error.message)
       throw error
     }
@@ -131,7 +136,8 @@ export function createController(options: ControllerOptions): Controller {
   /** Brings row and annotations to the cluster. Undefined where the row changed meanwhile. */
   async function write(row: Deployment, view: AppView | undefined): Promise<Deployment | Judgement | undefined> {
     if (row.isApplied && view === undefined) return row
-    const target = selfTargetOf(await findArtifactOf(store, row.app, row.digest), publicUrl)
+    const artifact = await findArtifactFor(store, row, row.digest, options)
+    const target = selfTargetOf(artifact, publicUrl, developmentEnvironments.has(row.environment))
     try {
       const wrote = view === undefined ? false : await writeTarget(row, view, target)
       if (!row.isApplied) await cluster.apply(row, target)

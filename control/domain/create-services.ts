@@ -22,7 +22,7 @@ export interface Domain {
 }
 
 export function createDomain(options: DomainOptions): Domain {
-  const { store, cluster, blobs, treeBlobs, publicUrl } = options
+  const { store, cluster, blobs, treeBlobs } = options
   const controller = createController(options)
   const trees = createTrees(store, treeBlobs, options, controller.wakeApp)
   return {
@@ -32,8 +32,8 @@ export function createDomain(options: DomainOptions): Domain {
       apps: createApps(store),
       artifacts: createArtifacts(store, blobs, trees, options, controller.wakeApp),
       trees,
-      deployments: createDeployments(store, cluster, controller.wake, controller.alone),
-      agents: createAgents(store, cluster, publicUrl, controller.wake),
+      deployments: createDeployments(store, cluster, options, controller.wake, controller.alone),
+      agents: createAgents(store, cluster, options, controller.wake),
       authenticate: (token) => authenticate(store, cluster, token),
       faults: () => faultsOf(store, cluster),
     },

@@ -2,11 +2,12 @@
 // the cluster, again and again until it is there, so what was acknowledged is never lost.
 import type { Digest } from '@aether/contract/digest'
 import { findApp } from './apps.ts'
-import { findArtifactOf } from './artifacts.ts'
+import { findArtifactFor } from './artifacts.ts'
 import { ControlError } from './errors.ts'
 import type { Deployment, DeploymentChange, DeploymentSpec, EventAction, NewEvent } from './model.ts'
 import type { AppRef, Cluster, Store } from './ports.ts'
 import type { Deployments } from './services.ts'
+import type { SignaturePolicy } from './signature.ts'
 
 const lastEvents = 50
 const mostTries = 5
@@ -15,6 +16,7 @@ const mostTries = 5
 export function createDeployments(
   store: Store,
   cluster: Pick<Cluster, 'remove'>,
+  policy: Pick<SignaturePolicy, 'developmentEnvironments'>,
   wake: (ref: AppRef) => void,
   alone: <T>(ref: AppRef, work: () => Promise<T>) => Promise<T>,
 ): Deployments {
@@ -38,7 +40,7 @@ export function createDeployments(
     async create(spec, digest, by) {
       refuseOwnNames(spec.env)
       await findApp(store, spec.app, 'body.app')
-      await findArtifactOf(store, spec.app, digest, 'body.digest')
+      await findArtifactFor(store, spec, digest, policy, 'body.digest')
       const deployment = await store.createDeployment(spec, digest, eventOf('create', by, null, digest))
       wake(deployment)
       return deployment
@@ -53,7 +55,7 @@ export function createDeployments(
     change: (id, { digest, ...spec }, by) =>
       write(id, async (now) => {
         if (spec.env !== undefined) refuseOwnNames(spec.env)
-        if (digest !== undefined) await findArtifactOf(store, now.app, digest, 'body.digest')
+        if (digest !== undefined) await findArtifactFor(store, now, digest, policy, 'body.digest')
         if (digest === undefined) return { change: toBeApplied(now, spec), event: eventOf('update', by, null, null) }
         return {
           change: { ...toBeApplied(now, spec), ...newDigest(digest), isTargetWritten: false, desiredStatus: 'active' },
@@ -63,7 +65,7 @@ export function createDeployments(
     rollback: (id, digest, by) =>
       write(id, async (now) => {
         const to = digest ?? (await servedBefore(store, now))
-        await findArtifactOf(store, now.app, to, 'body.digest')
+        await findArtifactFor(store, now, to, policy, 'body.digest')
         return {
           change: { ...toBeApplied(now, {}), ...newDigest(to), isTargetWritten: false, desiredStatus: 'rollback' },
           event: eventOf('rollback', by, now.digest, to),

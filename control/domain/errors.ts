@@ -20,6 +20,7 @@ const table = {
   bad_tree: { status: 422, title: 'The tree is none that a pod would take' },
   incomplete: { status: 409, title: 'Objects of the tree are lacking' },
   truncated: { status: 400, title: 'The body ended before its length' },
+  development_only: { status: 422, title: 'It is signed for development alone' },
   bad_signature: { status: 422, title: 'The signature does not hold under any key of the app' },
   signature_required: { status: 422, title: 'The app has keys, and the artifact no signature' },
   bad_key: { status: 422, title: 'The key is none that may be trusted' },

@@ -17,6 +17,8 @@ export interface PublicKeyRow {
   /** 64 hex characters. */
   readonly key: string
   readonly comment: string | null
+  /** Its signatures count in development environments alone; those of the others count as releases'. */
+  readonly isDevelopment: boolean
   readonly createdAt: Date
 }
 
@@ -33,6 +35,9 @@ export interface Artifact {
   /** 128 hex characters; null where the app has no key yet and the policy takes that. */
   readonly signature: string | null
   readonly keyId: string | null
+  /** As in the annotation, with its prefix. */
+  readonly developmentSignature: string | null
+  readonly developmentKeyId: string | null
   readonly commit: string | null
   readonly uploadedBy: string
   readonly createdAt: Date

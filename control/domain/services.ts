@@ -29,6 +29,7 @@ export interface Apps {
     app: AppName,
     text: string,
     comment: string | null,
+    isDevelopment: boolean,
   ): Promise<{ readonly key: PublicKeyRow; readonly isNew: boolean }>
   listKeys(app: AppName): Promise<readonly PublicKeyRow[]>
 }

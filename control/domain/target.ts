@@ -4,9 +4,13 @@ import { type Digest, parseDigest } from '@aether/contract/digest'
 import type { Artifact } from './model.ts'
 import type { TargetAnnotations } from './ports.ts'
 
-/** `publicUrl` has no slash at its end. The URL is a stable one: what it leads to asks who wants to know. */
-export function selfTargetOf(artifact: Artifact, publicUrl: string): SelfTarget {
-  const { digest, signature, commit } = artifact
+/**
+ * `publicUrl` has no slash at its end. The URL is a stable one: what it leads to asks who wants to know. Of both signatures a
+ * development environment gets its own, which is the newer one where there is one.
+ */
+export function selfTargetOf(artifact: Artifact, publicUrl: string, isDevelopment: boolean): SelfTarget {
+  const { digest, developmentSignature, commit } = artifact
+  const signature = (isDevelopment ? developmentSignature : null) ?? artifact.signature
   return { digest, artifactUrl: `${publicUrl}/artifacts/${digest}`, signature, commit }
 }
 

@@ -23,7 +23,7 @@ export function addAgentRoutes(instance: Instance, agents: Agents): void {
             { digest, artifact_url: Type.String(), signature: nullable, commit: nullable },
             { ...strict, title: 'SelfTarget' },
           ),
-          ...refusals('not_found', 'unknown_artifact', 'cluster_refused', 'cluster_unavailable'),
+          ...refusals('not_found', 'unknown_artifact', 'development_only', 'cluster_refused', 'cluster_unavailable'),
         },
       },
     },

@@ -11,6 +11,7 @@ const keyBody = Type.Object(
     id: Type.String({ description: "First 16 hex characters of the key's sha256." }),
     key: Type.String({ description: '64 hex characters.' }),
     comment: Type.Union([Type.String(), Type.Null()]),
+    is_development: Type.Boolean(),
     created_at: time,
   },
   { ...strict, title: 'PublicKey' },
@@ -84,6 +85,9 @@ export function addAppRoutes(instance: Instance, apps: Apps): void {
               examples: ['3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c'],
             }),
             comment: Type.Optional(text(200, { examples: ['pipeline'] })),
+            is_development: Type.Optional(
+              Type.Boolean({ description: 'It signs for development environments alone (aether dev).' }),
+            ),
           },
           strict,
         ),
@@ -95,8 +99,8 @@ export function addAppRoutes(instance: Instance, apps: Apps): void {
       },
     },
     async (request, reply) => {
-      const { key: given, comment = null } = request.body
-      const { key, isNew } = await apps.addKey(request.params.app, given, comment)
+      const { key: given, comment = null, is_development: isDevelopment = false } = request.body
+      const { key, isNew } = await apps.addKey(request.params.app, given, comment, isDevelopment)
       return reply.code(isNew ? 201 : 200).send(formatKey(key))
     },
   )
@@ -121,6 +125,6 @@ function formatApp({ name, createdAt }: App) {
   return { name, created_at: createdAt.toISOString() }
 }
 
-function formatKey({ id, key, comment, createdAt }: PublicKeyRow) {
-  return { id, key, comment, created_at: createdAt.toISOString() }
+function formatKey({ id, key, comment, isDevelopment, createdAt }: PublicKeyRow) {
+  return { id, key, comment, is_development: isDevelopment, created_at: createdAt.toISOString() }
 }

@@ -34,7 +34,14 @@ export interface Namespaces {
 
 export function addDeploymentRoutes(instance: Instance, deployments: Deployments, namespaces: Namespaces): void {
   const tags = ['deployments']
-  const written = ['unknown_artifact', 'foreign_artifact', 'conflict', 'too_large', 'media_type'] as const
+  const written = [
+    'unknown_artifact',
+    'foreign_artifact',
+    'development_only',
+    'conflict',
+    'too_large',
+    'media_type',
+  ] as const
 
   instance.post(
     '/deployments',

@@ -33,11 +33,12 @@ export function createApps(
       return pageOf(rows, page, 'name', appOf)
     },
 
-    addKey: ({ app, id, key, comment }) =>
+    addKey: ({ app, id, key, comment, isDevelopment }) =>
       database.transaction(async (query) => {
         const made = await query(
-          'INSERT INTO public_keys (app, id, key, comment) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING *',
-          [app, id, key, bounded(comment)],
+          `INSERT INTO public_keys (app, id, key, comment, is_development) VALUES ($1, $2, $3, $4, $5)
+           ON CONFLICT DO NOTHING RETURNING *`,
+          [app, id, key, bounded(comment), isDevelopment],
         )
         const rows =
           made.length > 0 ? made : await query('SELECT * FROM public_keys WHERE app = $1 AND id = $2', [app, id])
@@ -66,6 +67,7 @@ function keyOf(row: Row): PublicKeyRow {
     id: row.text('id'),
     key: row.text('key'),
     comment: row.textOrNull('comment'),
+    isDevelopment: row.flag('is_development'),
     createdAt: row.time('created_at'),
   }
 }

@@ -33,25 +33,46 @@ export function createArtifacts(
   }
 }
 
-/** Within a transaction. */
+/** Within a transaction. A release's signature takes the place of a development one, which is the older and the lesser. */
 export async function insertArtifact(
   query: Query,
-  { app, digest, kind, bytes, entries, signature, keyId, commit, uploadedBy }: Omit<Artifact, 'createdAt'>,
+  artifact: Omit<Artifact, 'createdAt'>,
 ): Promise<{ readonly artifact: Artifact; readonly isNew: boolean }> {
+  const { app, digest, kind, bytes, entries, commit, uploadedBy } = artifact
+  const { signature, keyId, developmentSignature, developmentKeyId } = artifact
   const made = await query(
-    `INSERT INTO artifacts (app, digest, kind, bytes, entries, signature, key_id, commit, uploaded_by)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING *`,
-    [app, digest, kind, bytes, entries, signature, keyId, bounded(commit), bounded(uploadedBy)],
+    `INSERT INTO artifacts
+       (app, digest, signature, key_id, development_signature, development_key_id, kind, bytes, entries, commit, uploaded_by)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING *`,
+    [
+      app,
+      digest,
+      signature,
+      keyId,
+      developmentSignature,
+      developmentKeyId,
+      kind,
+      bytes,
+      entries,
+      bounded(commit),
+      bounded(uploadedBy),
+    ],
   )
   if (made.length > 0) return { artifact: onlyOf(made, artifactOf), isNew: true }
+  const changes =
+    signature !== null
+      ? 'signature = $3, key_id = $4, development_signature = NULL, development_key_id = NULL'
+      : developmentSignature !== null
+        ? 'development_signature = $3, development_key_id = $4'
+        : undefined
   const kept =
-    signature === null
+    changes === undefined
       ? await query('SELECT * FROM artifacts WHERE app = $1 AND digest = $2', [app, digest])
-      : await query('UPDATE artifacts SET signature = $3, key_id = $4 WHERE app = $1 AND digest = $2 RETURNING *', [
+      : await query(`UPDATE artifacts SET ${changes} WHERE app = $1 AND digest = $2 RETURNING *`, [
           app,
           digest,
-          signature,
-          keyId,
+          signature ?? developmentSignature,
+          keyId ?? developmentKeyId,
         ])
   return { artifact: onlyOf(kept, artifactOf), isNew: false }
 }
@@ -65,6 +86,8 @@ function artifactOf(row: Row): Artifact {
     entries: row.countOrNull('entries'),
     signature: row.textOrNull('signature'),
     keyId: row.textOrNull('key_id'),
+    developmentSignature: row.textOrNull('development_signature'),
+    developmentKeyId: row.textOrNull('development_key_id'),
     commit: row.textOrNull('commit'),
     uploadedBy: row.text('uploaded_by'),
     createdAt: row.time('created_at'),

@@ -3,6 +3,7 @@ import { inspect } from 'node:util'
 import { roles } from '@aether/contract/control-api'
 import type { Test } from 'tap'
 import type { Store } from '../domain/ports.ts'
+import { unsigned } from '../domain/signature.ts'
 import { createEvent, errorOf, reportOf, someDigest, someHex, specOf } from './test-engines.ts'
 
 /** The sentence, and what shows it. Each goes on with what those before it wrote. */
@@ -32,27 +33,39 @@ async function appsHold(t: Test, store: Store): Promise<void> {
 
 async function keysHold(t: Test, store: Store): Promise<void> {
   const [id, key] = [someHex(8), someHex(32)]
-  const added = await store.addKey({ app: 'one', id, key, comment: null })
-  t.match(added, { key: { app: 'one', id, key, comment: null }, isNew: true })
-  t.strictSame(await store.addKey({ app: 'one', id, key, comment: 'again' }), { ...added, isNew: false })
-  t.match(await errorOf(store.addKey({ app: 'one', id, key: someHex(32), comment: null })), { code: 'conflict' })
-  const other = await store.addKey({ app: 'one', id: someHex(8), key: someHex(32), comment: "ada's" })
+  const added = await store.addKey({ app: 'one', id, key, comment: null, isDevelopment: false })
+  t.match(added, { key: { app: 'one', id, key, comment: null, isDevelopment: false }, isNew: true })
+  t.strictSame(await store.addKey({ app: 'one', id, key, comment: 'again', isDevelopment: true }), {
+    ...added,
+    isNew: false,
+  })
+  t.match(await errorOf(store.addKey({ app: 'one', id, key: someHex(32), comment: null, isDevelopment: false })), {
+    code: 'conflict',
+  })
+  const other = await store.addKey({
+    app: 'one',
+    id: someHex(8),
+    key: someHex(32),
+    comment: "ada's",
+    isDevelopment: true,
+  })
   t.strictSame(await store.listKeys('one'), [added.key, other.key])
   t.strictSame(await store.listKeys('two'), [])
-  t.match(await errorOf(store.addKey({ app: 'none', id, key, comment: null })), { code: 'unknown_app' })
+  t.match(await errorOf(store.addKey({ app: 'none', id, key, comment: null, isDevelopment: false })), {
+    code: 'unknown_app',
+  })
 }
 
 async function artifactsHold(t: Test, store: Store): Promise<void> {
   const [digest, keyId] = [someDigest(), someHex(8)]
-  await store.addKey({ app: 'one', id: keyId, key: someHex(32), comment: null })
+  await store.addKey({ app: 'one', id: keyId, key: someHex(32), comment: null, isDevelopment: false })
   const plain = {
     app: 'one',
     digest,
     kind: 'archive' as const,
     bytes: 5_000_000_000,
     entries: null,
-    signature: null,
-    keyId: null,
+    ...unsigned,
     commit: 'abc',
     uploadedBy: 'ci',
   }
@@ -62,6 +75,10 @@ async function artifactsHold(t: Test, store: Store): Promise<void> {
   const signed = await store.addArtifact({ ...plain, signature, keyId, commit: 'other', uploadedBy: 'eve' })
   t.strictSame(signed, { artifact: { ...added.artifact, signature, keyId }, isNew: false })
   t.strictSame(await store.addArtifact(plain), signed, 'no signature takes none away')
+  const development = { developmentSignature: `dev:${someHex(64)}`, developmentKeyId: keyId }
+  const both = await store.addArtifact({ ...plain, ...development })
+  t.strictSame(both, { artifact: { ...signed.artifact, ...development }, isNew: false }, 'one of either kind')
+  t.strictSame(await store.addArtifact({ ...plain, signature, keyId }), signed, 'the one of a release is the newer one')
   t.strictSame(await store.findArtifact('one', digest), signed.artifact)
   t.equal(await store.findArtifact('two', digest), undefined)
   await store.addArtifact({ ...plain, app: 'two' })

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { currentStatuses, desiredStatuses, eventActions, type Page, type Paged } from '../domain/model.ts'
 import type { Store } from '../domain/ports.ts'
+import { unsigned } from '../domain/signature.ts'
 import type { Call } from './test-calls.ts'
 import { createEvent, errorOf, someDigest, someHex, specOf } from './test-engines.ts'
 
@@ -158,8 +159,7 @@ async function pagesHold(t: Test, store: Store): Promise<void> {
       kind: 'archive',
       bytes: 1,
       entries: null,
-      signature: null,
-      keyId: null,
+      ...unsigned,
       commit: null,
       uploadedBy: 'ci',
     })
@@ -171,8 +171,7 @@ async function pagesHold(t: Test, store: Store): Promise<void> {
     kind: 'archive',
     bytes: 1,
     entries: null,
-    signature: null,
-    keyId: null,
+    ...unsigned,
     commit: null,
     uploadedBy: 'ci',
   })

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { digestFromHex } from '@aether/contract/digest'
 import type { Test } from 'tap'
 import type { Store } from '../domain/ports.ts'
+import { unsigned } from '../domain/signature.ts'
 import type { Call } from './test-calls.ts'
 import { errorOf, someHex } from './test-engines.ts'
 
@@ -18,8 +19,8 @@ export const treeCalls: readonly Call[] = [
 const object = (digest: string, at = 0) => ({ digest, kind: 'file' as const, at, bytes: 10 })
 
 function treeOf(app: string, hex: string) {
-  const unsigned = { signature: null, keyId: null, commit: null, uploadedBy: 'ci' }
-  return { app, digest: digestFromHex(hex), kind: 'tree' as const, bytes: 10, entries: 1, ...unsigned }
+  const rest = { ...unsigned, commit: null, uploadedBy: 'ci' }
+  return { app, digest: digestFromHex(hex), kind: 'tree' as const, bytes: 10, entries: 1, ...rest }
 }
 
 async function objectsHold(t: Test, store: Store): Promise<void> {

@@ -1,13 +1,16 @@
-// A developer who has rights on pods and nothing else, with `aether dev --pods` on this machine: a service account with the Role of
-// k8s/overlays/dev-pods, a kubeconfig of its own, a folder with an app.
+// A developer with `aether dev` on this machine: a folder with an app, a development key that the pods trust; and either a control,
+// or rights on pods and nothing else (a service account with the Role of k8s/overlays/dev-pods, a kubeconfig of its own).
 import { spawn } from 'node:child_process'
 import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createDevelopmentPair } from '@aether/artifact/sign'
 import { isObject } from '@aether/contract/json'
 import { applyPatched } from './deploy.ts'
+import type { Pod } from './pods.ts'
 import type { Scenario } from './scenario.ts'
+import { ask } from './tools/ask.ts'
 import { until } from './until.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -16,6 +19,10 @@ export interface Developer {
   /** Of the app. */
   readonly app: string
   readonly env: Readonly<Record<string, string>>
+  /** Of each `aether dev` of theirs. */
+  readonly args: readonly string[]
+  /** The public half of their key, as a file. */
+  readonly publicKey: string
 }
 
 export interface DevRun {
@@ -46,31 +53,41 @@ export async function deployForDeveloper(scenario: Scenario, replicas = 1): Prom
   })
 }
 
-export async function createDeveloper(scenario: Scenario, from: string): Promise<Developer> {
+export async function createPodsDeveloper(scenario: Scenario, from: string): Promise<Developer> {
+  const { cluster, namespace } = scenario
+  const kubeconfig = await createKubeconfig(scenario, 'developer')
+  const rolebinding = ['create', 'rolebinding', 'developer', '--role=aether-developer']
+  await cluster.kubectl(['-n', namespace, ...rolebinding, `--serviceaccount=${namespace}:developer`])
+  return createDeveloper(scenario, from, { env: { KUBECONFIG: kubeconfig }, args: ['--pods'] })
+}
+
+export async function createDeveloper(
+  scenario: Scenario,
+  from: string,
+  { env, args }: Pick<Developer, 'env' | 'args'>,
+): Promise<Developer> {
   const { cluster, folder, namespace } = scenario
   const [app, config, home, tmp] = ['dev-app', 'config', 'home', 'tmp'].map((name) => join(folder, name))
   if (app === undefined || config === undefined || home === undefined || tmp === undefined) throw new Error('no folder')
   for (const path of [join(config, 'aether'), home, tmp]) await mkdir(path, { recursive: true })
   await cp(from, app, { recursive: true, verbatimSymlinks: true })
   const pair = createDevelopmentPair()
-  await writeFile(join(config, 'aether/dev-signing.pem'), pair.privatePem, { mode: 0o600 })
+  const [privateKey, publicKey] = [join(config, 'aether/dev-signing.pem'), join(config, 'aether/dev-signing.pub.pem')]
+  await writeFile(privateKey, pair.privatePem, { mode: 0o600 })
+  await writeFile(publicKey, pair.publicPem)
   const patch = { stringData: { 'developer.pem': pair.publicPem } }
   await cluster.kubectl(['patch', 'secret', '-n', namespace, 'aether-keys', '-p', JSON.stringify(patch)])
-  const kubeconfig = await createKubeconfig(scenario, 'developer')
-  const rolebinding = ['create', 'rolebinding', 'developer', '--role=aether-developer']
-  await cluster.kubectl(['-n', namespace, ...rolebinding, `--serviceaccount=${namespace}:developer`])
-  const env = {
+  const own = {
     PATH: process.env.PATH ?? '',
     HOME: home,
     TMPDIR: tmp,
     XDG_CONFIG_HOME: config,
     XDG_STATE_HOME: join(folder, 'state'),
-    KUBECONFIG: kubeconfig,
     AETHER_NAMESPACE: namespace,
     npm_config_offline: 'true',
     npm_config_update_notifier: 'false',
   }
-  return { app, env }
+  return { app, env: { ...own, ...env }, args, publicKey }
 }
 
 /** Of a new service account, which may do nothing yet. Its context is called as the account. */
@@ -95,9 +112,9 @@ export async function createKubeconfig({ cluster, folder, namespace }: Scenario,
   return file
 }
 
-export function startDev({ app, env }: Developer, args: readonly string[], json = true): DevRun {
+export function startDev({ app, env, args: own }: Developer, args: readonly string[], json = true): DevRun {
   const form = json ? ['--output', 'json'] : []
-  const all = [join(root, 'cli/main.ts'), 'dev', app, '--hot', '--pods', ...form, ...args]
+  const all = [join(root, 'cli/main.ts'), 'dev', app, '--hot', ...own, ...form, ...args]
   const child = spawn(process.execPath, all, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr])
@@ -123,4 +140,23 @@ export function startDev({ app, env }: Developer, args: readonly string[], json 
       })
     },
   }
+}
+
+/** By the pod's own address. */
+export function untilAnswer({ ip: host }: Pod, wanted: string): Promise<true> {
+  const deadline = performance.now() + 60_000
+  const look = async (): Promise<true> => {
+    const { body } = await ask({ host, port: 8080, path: '/' })
+    if (body.trim() === wanted) return true
+    if (performance.now() > deadline) throw new Error(`${wanted} never came; it answers ${body}`)
+    await sleep(3)
+    return look()
+  }
+  return look()
+}
+
+/** What came before may be said to wait for its stream. */
+export async function nextServing(dev: DevRun): Promise<Record<string, unknown>> {
+  const record = await dev.next()
+  return record.outcome === 'serving' ? record : nextServing(dev)
 }

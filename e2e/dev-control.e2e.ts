@@ -1,0 +1,121 @@
+// `aether dev` by a control, by a developer whose token may deploy: each save comes as a delta of a tree, signed by the key of their
+// machine, which counts in the environment `development` and nowhere else. What goes wrong meanwhile is said, and goes on by itself.
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { hexOf, parseDigest } from '@aether/contract/digest'
+import { loadConfig } from './kit/config.ts'
+import { startControl } from './kit/control.ts'
+import { createDeveloper, nextServing, startDev, untilAnswer } from './kit/developer.ts'
+import { answersOf, createHelloApp } from './kit/hello-app.ts'
+import { keepAsking } from './kit/keep-asking.ts'
+import { awaitMarker, readMarkers, readyPods } from './kit/pods.ts'
+import { median, reportRows } from './kit/report.ts'
+import { runScenario } from './kit/run-scenario.ts'
+import { until } from './kit/until.ts'
+
+const hello = fileURLToPath(new URL('../examples/hello', import.meta.url))
+const { latencyRefreshes: saves } = loadConfig()
+
+await runScenario('dev by control', async (t, scenario) => {
+  const { cluster, namespace } = scenario
+  const control = await startControl(scenario, {
+    env: { AETHER_DEVELOPMENT_ENVIRONMENTS: 'development' },
+    isDurable: true,
+  })
+  t.teardown(control.close)
+  const app = await createHelloApp(scenario, control)
+  const developer = await createDeveloper(scenario, hello, {
+    env: { AETHER_URL: control.origin, AETHER_TOKEN: control.tokens.deployer },
+    args: ['--environment', 'development', '--ready-path', '/healthz', '--no-logs'],
+  })
+  const server = join(developer.app, 'server.js')
+  const source = await readFile(server, 'utf8')
+  const save = (answer: string) => writeFile(server, source.replace('hello from ${version}', answer))
+
+  await save('one')
+  const stranger = startDev(developer, [])
+  t.equal(await stranger.ended, 1, 'a key that control does not know')
+  t.match(stranger.output(), /hello does not know the development key of this machine: the releases are not signed/)
+  t.match(stranger.output(), /"code":"signature_required"/)
+  const added = await control.cli(['keys', 'add', 'hello', developer.publicKey, '--development'])
+  t.match(added, { exitCode: 0, stdout: /hello trusts development key/ })
+
+  const dev = startDev(developer, [])
+  const first = await dev.next()
+  t.match(first, { outcome: 'serving', error: null })
+  const pods = await readyPods(scenario, 1)
+  t.same(await answersOf(scenario, pods), ['one'])
+  const [pod] = pods
+  if (pod === undefined) throw new Error('one pod was asked for')
+
+  const load = keepAsking([{ host: pod.ip, port: 8080, path: '/' }], 20)
+  const times: number[] = []
+  for (let count = 1; count <= saves; count += 1) {
+    await sleep(300)
+    const from = (await readMarkers(scenario, pod.name)).length
+    const began = performance.now()
+    await save(`save ${count}`)
+    await untilAnswer(pod, `save ${count}`)
+    times.push(performance.now() - began)
+    const { outcome, digest } = await dev.next()
+    t.equal(outcome, 'serving')
+    const marker = await awaitMarker(scenario, pod.name, from, 'REFRESH_OK', ({ kind }) => kind === 'ok')
+    t.match(marker, {
+      digest: hexOf(parseDigest(String(digest), 'digest')),
+      pairs: { source: 'delta', reused: 'false' },
+    })
+  }
+  const [loaded] = await load.end()
+  t.same(loaded?.failed, [], 'no request failed')
+  t.same(await readyPods(scenario, 1), pods, 'the same pod, and no container restarted')
+  reportRows(t, scenario, "aether dev by control: save -> first new answer from the pod's own address", [
+    {
+      app: 'hello',
+      saves,
+      p50_ms: Math.round(median(times)),
+      max_ms: Math.round(Math.max(...times)),
+      requests: loaded?.requests ?? 0,
+      failed: loaded?.failed.length ?? 0,
+    },
+  ])
+
+  await writeFile(server, `${source} what is this`)
+  t.match(await dev.next(), { outcome: 'failed', error: { code: 'unhealthy', message: /SyntaxError: / } })
+  t.same(await answersOf(scenario, pods), [`save ${saves}`], 'the last good one serves on')
+
+  const elsewhere = { app: 'hello', environment: 'production', digest: first.digest, dev_hot: true }
+  const refused = await control.ask('/deployments', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(elsewhere),
+  })
+  t.match({ status: refused.status, body: await refused.json() }, { status: 422, body: { code: 'development_only' } })
+
+  const scale = (replicas: number) =>
+    cluster.kubectl(['scale', '-n', namespace, 'deployment/aether-control', `--replicas=${replicas}`])
+  await scale(0)
+  await until("the end of control's pod", async () => {
+    const left = await cluster.kubectl(['get', 'pod', '-n', namespace, '-l', 'app=aether-control', '-o', 'name'])
+    return left === '' ? true : undefined
+  })
+  await save('while control is away')
+  await until('what it says of that', async () => (dev.output().includes('it goes on by itself') ? true : undefined))
+  t.same(await answersOf(scenario, pods), [`save ${saves}`], 'nobody is hurt')
+  await scale(1)
+  t.match(await nextServing(dev), { outcome: 'serving' }, 'it goes on by itself')
+  t.same(await answersOf(scenario, pods), ['while control is away'])
+
+  t.match(await control.cli(['stop', 'hello', '--yes']), { exitCode: 0 })
+  await readyPods(scenario, 0)
+  await save('anew')
+  t.match(await nextServing(dev), { outcome: 'serving' })
+  t.match(dev.output(), /warning: hello was stopped meanwhile by e2e-admin \(stop\): this save deploys it anew/)
+  t.same(await answersOf(scenario, await readyPods(scenario, 1)), ['anew'])
+
+  dev.kill('SIGINT')
+  t.equal(await dev.ended, 130)
+  t.match(dev.output(), /hello in .* goes on serving [0-9a-f]{12}; aether stop hello ends it/)
+  t.match(await app.view(), { status: 'running', environment: 'development' })
+})
