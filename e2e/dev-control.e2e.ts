@@ -82,7 +82,7 @@ await runScenario('dev by control', async (t, scenario) => {
   ])
 
   await writeFile(server, `${source} what is this`)
-  t.match(await dev.next(), { outcome: 'failed', error: { code: 'unhealthy', message: /SyntaxError: / } })
+  t.match(await dev.next(), { outcome: 'failed', error: { code: 'unhealthy', message: /ended while it started/ } })
   t.same(await answersOf(scenario, pods), [`save ${saves}`], 'the last good one serves on')
 
   const elsewhere = { app: 'hello', environment: 'production', digest: first.digest, dev_hot: true }

@@ -63,13 +63,14 @@ function linesOf(value: unknown, path: string): readonly string[] {
   )
 }
 
-await test('agents take development signatures where the environment is one of development, and nowhere else', (t) => {
-  const takes = (environment: string) =>
+await test('where the environment is one of development, and nowhere else, agents take its signatures and do not pause', (t) => {
+  const own = (environment: string) =>
     podSpec({ ...spec, environment }, options).initContainers?.map(({ env = [] }) =>
-      env.some(({ name, value }) => name === 'AETHER_DEVELOPMENT_SIGNATURES' && value === 'true'),
+      env.filter(({ name }) => /DEVELOPMENT|INTERVAL/.test(name)).map(({ name, value }) => `${name}=${value}`),
     )
-  t.same(takes('development'), [true, true])
-  t.same(takes('production'), [false, false])
+  const signatures = 'AETHER_DEVELOPMENT_SIGNATURES=true'
+  t.same(own('development'), [[signatures], [signatures, 'AETHER_MIN_REFRESH_INTERVAL_MS=0']])
+  t.same(own('production'), [[], []])
   t.end()
 })
 

@@ -68,6 +68,7 @@ function fetcher(spec: DeploymentSpec, options: PodOptions): V1Container {
     env: [
       ...agentEnv(spec, options),
       { name: 'AETHER_SUPERVISED', value: 'true' },
+      ...(isDevelopment(spec, options) ? [noPause] : []),
       ...(fetchMode === 'watch' ? [] : [{ name: 'AETHER_FETCH_MODE', value: fetchMode }]),
       ...(fetchMode === 'file'
         ? []
@@ -111,15 +112,21 @@ function app(spec: DeploymentSpec, { nodejsImage }: PodOptions): V1Container {
   }
 }
 
-function agentEnv({ app: name, environment }: DeploymentSpec, options: PodOptions): V1EnvVar[] {
-  const { controlUrl, developmentEnvironments } = options
+/** One save follows the other, and nobody's traffic has to be spared. */
+const noPause = { name: 'AETHER_MIN_REFRESH_INTERVAL_MS', value: '0' }
+
+function isDevelopment({ environment }: DeploymentSpec, { developmentEnvironments }: PodOptions): boolean {
+  return developmentEnvironments.has(environment)
+}
+
+function agentEnv(spec: DeploymentSpec, options: PodOptions): V1EnvVar[] {
   return [
-    { name: 'AETHER_APP', value: name },
+    { name: 'AETHER_APP', value: spec.app },
     { name: 'AETHER_PUBKEY', value: '/etc/aether/keys' },
     { name: 'AETHER_WORKSPACE_MAX_BYTES', value: '1932735283' },
-    { name: 'AETHER_CONTROL_URL', value: controlUrl },
+    { name: 'AETHER_CONTROL_URL', value: options.controlUrl },
     { name: 'AETHER_CONTROL_TOKEN_FILE', value: `${tokenFolder}/token` },
-    ...(developmentEnvironments.has(environment) ? [{ name: 'AETHER_DEVELOPMENT_SIGNATURES', value: 'true' }] : []),
+    ...(isDevelopment(spec, options) ? [{ name: 'AETHER_DEVELOPMENT_SIGNATURES', value: 'true' }] : []),
   ]
 }
 
