@@ -1,11 +1,15 @@
 // The API server goes away for minutes and comes back: what serves goes on serving, no probe fails meanwhile, and the
 // next target is taken up. Runs only where two commands say how to stop and start it (README.md).
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { hexOf } from '@aether/contract/digest'
 import { execa } from 'execa'
 import { type Test, test } from 'tap'
 import { loadConfig } from './kit/config.ts'
 import { annotatePod, deployHello } from './kit/deploy.ts'
+import { createPodsDeveloper, deployForDeveloper, nextServing, startDev } from './kit/developer.ts'
 import { type Asked, keepAsking } from './kit/keep-asking.ts'
 import { awaitMarker, listPods, type Pod, readyPods } from './kit/pods.ts'
 import { annotationsOf, packRelease, type Release } from './kit/releases.ts'
@@ -15,6 +19,7 @@ import { ask } from './kit/tools/ask.ts'
 import { until } from './kit/until.ts'
 
 const { apiServer } = loadConfig()
+const hello = fileURLToPath(new URL('../examples/hello', import.meta.url))
 const shortMs = 4000
 const kills = 2
 
@@ -50,6 +55,34 @@ else {
       )
       t.equal(ok.kind, 'ok', 'the digest annotated right after is taken up')
       await sameAndReady(t, scenario, pod, readyBefore, patchedAt)
+    },
+    limitMs,
+  )
+
+  await runScenario(
+    'API server away from aether dev',
+    async (t, scenario) => {
+      await deployForDeveloper(scenario)
+      const developer = await createPodsDeveloper(scenario, hello)
+      const server = join(developer.app, 'server.js')
+      const source = await readFile(server, 'utf8')
+      const save = (answer: string) => writeFile(server, source.replace('hello from ${version}', answer))
+      await save('before')
+      const dev = startDev(developer, ['--context', 'developer', '--no-logs'])
+      t.match(await dev.next(), { outcome: 'serving' })
+      const pods = await readyPods(scenario, 1)
+      const [pod] = pods
+      if (pod === undefined) throw new Error('one pod was asked for')
+      await shell(stop)
+      await save('meanwhile')
+      await until('what it says of that', async () => (dev.output().includes('it goes on by itself') ? true : undefined))
+      t.equal(await bodyOf(pod), 'before', 'the app serves on')
+      await shell(start)
+      t.match(await nextServing(dev), { outcome: 'serving', changed: ['server.js'] }, 'without a word from anybody')
+      t.equal(await bodyOf(pod), 'meanwhile')
+      t.same(await readyPods(scenario, 1), pods, 'the same pod, and no container was restarted')
+      dev.kill('SIGINT')
+      t.equal(await dev.ended, 130)
     },
     limitMs,
   )

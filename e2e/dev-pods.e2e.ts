@@ -114,12 +114,23 @@ await runScenario('dev in pods alone', async (t, scenario) => {
   t.match(await nextServing(dev), { outcome: 'serving' }, 'streams that break are opened again')
   t.same(await answersOf(scenario, again), ['after a break', 'after a break'])
 
+  t.comment('the machine sleeps: connections break, a pod is replaced, and a file is saved before the command runs again')
+  process.kill(dev.pid, 'SIGSTOP')
+  await endKubectls(dev.pid)
+  const [leaving] = again
+  if (leaving === undefined) throw new Error('two pods were asked for')
+  await cluster.kubectl(['delete', 'pod', '-n', namespace, leaving.name])
+  await save('after a sleep')
+  process.kill(dev.pid, 'SIGCONT')
+  const awake = await readyPods(scenario, 2)
+  for (const one of awake) await untilAnswer(one, 'after a sleep')
+
   const rounds = 100
   for (let count = 1; count <= rounds; count += 1) {
     await save(`burst ${count}`)
     await sleep(30)
   }
-  for (const one of again) await untilAnswer(one, `burst ${rounds}`)
+  for (const one of awake) await untilAnswer(one, `burst ${rounds}`)
 
   dev.kill('SIGINT')
   t.equal(await dev.ended, 130)
@@ -128,7 +139,7 @@ await runScenario('dev in pods alone', async (t, scenario) => {
     await until('the end of the relay', async () =>
       (await countRelays(scenario, nameOf(one))) === 0 ? true : undefined,
     )
-  t.same(await answersOf(scenario, again), [`burst ${rounds}`, `burst ${rounds}`])
+  t.same(await answersOf(scenario, awake), [`burst ${rounds}`, `burst ${rounds}`])
 })
 
 /** As a network that drops, or an API server that restarts, would. */
