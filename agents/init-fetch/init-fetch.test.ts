@@ -34,25 +34,29 @@ async function createWorld(t: Test) {
     [annotations.artifactUrl]: server.url('/one'),
     [annotations.signature]: signer.sign(digest),
   }
+  function start(all: Readonly<Record<string, string>>, env: Readonly<Record<string, string>> = {}) {
+    writeFileSync(join(root, 'annotations'), formatPodinfo(all))
+    const process = startProcess(t, main, {
+      AETHER_ARTIFACT_ADDRESSES: 'any',
+      AETHER_DATA_DIR: layout.root,
+      AETHER_ANNOTATIONS_FILE: join(root, 'annotations'),
+      AETHER_TERMINATION_LOG: join(root, 'termination-log'),
+      AETHER_PUBKEY: signer.publicPem,
+      ...env,
+    })
+    const left = (): unknown => JSON.parse(readFileSync(join(root, 'termination-log'), 'utf8') || '{}')
+    return { process, left }
+  }
   return {
     layout,
     server,
     sign: signer.sign,
     good,
     digest,
+    start,
     async run(all: Readonly<Record<string, string>>, env: Readonly<Record<string, string>> = {}) {
-      writeFileSync(join(root, 'annotations'), formatPodinfo(all))
-      const process = startProcess(t, main, {
-        AETHER_ARTIFACT_ADDRESSES: 'any',
-        AETHER_DATA_DIR: layout.root,
-        AETHER_ANNOTATIONS_FILE: join(root, 'annotations'),
-        AETHER_TERMINATION_LOG: join(root, 'termination-log'),
-        AETHER_PUBKEY: signer.publicPem,
-        ...env,
-      })
-      const code = await process.exited
-      const left: unknown = JSON.parse(readFileSync(join(root, 'termination-log'), 'utf8') || '{}')
-      return { code, left, lines: process.lines }
+      const { process, left } = start(all, env)
+      return { code: await process.exited, left: left(), lines: process.lines }
     },
   }
 }
@@ -86,6 +90,45 @@ await test('each reason has its exit code, and is left where Kubernetes shows it
     t.equal(await readCurrent(world.layout), null)
     t.same(reason === 'target' ? [] : readdirSync(world.layout.lock), [], 'the volume is free again')
   }
+})
+
+await test('a server that comes some moments after the pod is waited for, and one that has no such artifact is not', async (t) => {
+  const { server, run, good, layout, digest } = await createWorld(t)
+  const bytes = server.routes.get('/one')
+  const comesAs = (status: number) =>
+    server.routes.set('/one', (_request, response) => {
+      response.writeHead(status).end()
+      if (bytes !== undefined && server.asked.length === 2) server.routes.set('/one', bytes)
+    })
+  comesAs(404)
+  t.equal((await run(good)).code, reasons.download.exitCode)
+  t.equal(server.asked.length, 1)
+  comesAs(503)
+  const { code, lines } = await run(good)
+  t.equal(code, 0)
+  t.equal(await readCurrent(layout), digest)
+  t.equal(server.asked.length, 3)
+  t.ok(lines.some((line) => /"reason":"download".*answers 503; it is tried again/.test(line)))
+  t.notOk(
+    lines.some((line) => line.startsWith('REFRESH_FAIL')),
+    'one attempt, one end',
+  )
+})
+
+await test('the end of the pod ends a download that hangs, and leaves nothing behind', async (t) => {
+  const { server, start, good, layout } = await createWorld(t)
+  const begun = Promise.withResolvers<void>()
+  server.routes.set('/one', (_request, response) => {
+    response.writeHead(200).write('x')
+    begun.resolve()
+  })
+  const { process, left } = start(good)
+  await begun.promise
+  process.kill('SIGTERM')
+  t.equal(await process.exited, reasons.download.exitCode)
+  t.match(left(), { reason: 'download', message: /was ended \(SIGTERM\)/ })
+  t.equal(await readCurrent(layout), null)
+  t.same(readdirSync(layout.staging), [])
 })
 
 await test('where a pod may begin without a release, no target is no failure, and a target that is wrong still is', async (t) => {

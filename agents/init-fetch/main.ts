@@ -17,16 +17,24 @@ void runCommand('init-fetch', async () => {
   const config = await loadConfig(process.argv.slice(2), process.env)
   const log = createLog('init-fetch', config.logLevel)
   for (const warning of config.warnings) log.warn({}, warning)
+  // The first process of a container is not ended by SIGTERM unless it listens for it.
+  const stop = new AbortController()
+  process.once('SIGTERM', () => stop.abort())
   const left = createTerminationMessage(config.terminationLog)
   const authorize = config.control && createControlToken(config.control, log)
   try {
-    const target = await findTarget(config, authorize, log, left)
+    const target = await findTarget(config, authorize, log, left, stop.signal)
     if (target === undefined) {
       await prepareVolume(config.refresh.layout)
       log.info({}, 'no release is asked for yet: the app waits for the first one')
       return exitCodes.ok
     }
-    const { activation, warnings, ...figures } = await fetchFirst(target, { ...config.refresh, authorize })
+    const { activation, warnings, ...figures } = await fetchFirst(
+      target,
+      { ...config.refresh, authorize },
+      ({ reason, detail, message }, pauseMs) => log.warn({ reason, detail, pauseMs }, `${message}; it is tried again`),
+      stop.signal,
+    )
     for (const warning of warnings) log.warn({}, warning)
     log.info({ activation, ...figures }, `release ${hexOf(activation.digest).slice(0, 12)} is active`)
     return exitCodes.ok

@@ -9,19 +9,16 @@ import { askTarget } from './ask-control.ts'
 import type { InitFetchConfig } from './config.ts'
 import type { TerminationMessage } from './termination-message.ts'
 
-/** Undefined where there is none, and none is needed. Throws ReasonError `control` or `target`. While control is waited for, `left` says so, and SIGTERM ends it. */
+/** Undefined where there is none, and none is needed. Throws ReasonError `control` or `target`. While control is waited for, `left` says so. */
 export async function findTarget(
   config: InitFetchConfig,
   authorize: Authorize | undefined,
   log: Log,
   left: TerminationMessage,
+  signal: AbortSignal,
 ): Promise<Target | undefined> {
   const { control, controlWaitMs: waitMs } = config
   if (control === undefined || authorize === undefined) return readTarget(config)
-  // The first process of a container is not ended by SIGTERM unless it listens for it.
-  const stop = new AbortController()
-  const end = () => stop.abort()
-  process.once('SIGTERM', end)
   let isWaiting = false
   function onWait(why: string): void {
     const message = `waiting for control, up to ${waitMs / 1000} s: ${why}`
@@ -33,17 +30,15 @@ export async function findTarget(
     // With TLS, which a pod without control has no use for.
     const { createControlClient } = await import('@aether/runtime/control-client')
     const client = createControlClient(control.url, authorize)
-    const target = await askTarget({ client, waitMs, signal: stop.signal, onWait })
+    const target = await askTarget({ client, waitMs, signal, onWait })
     if (isWaiting) left.clear()
     return target
   } catch (error) {
     const failure = toReasonError(error)
-    if (stop.signal.aborted || !takesAnnotations(config, failure)) throw failure
+    if (signal.aborted || !takesAnnotations(config, failure)) throw failure
     log.warn({ err: failure }, "control gave no answer: going on with the pod's annotations, which may be old")
     left.clear()
     return await readTarget(config)
-  } finally {
-    process.off('SIGTERM', end)
   }
 }
 
