@@ -14,7 +14,7 @@ import { type Asked, keepAsking } from './kit/keep-asking.ts'
 import { awaitMarker, listPods, type Pod, readyPods } from './kit/pods.ts'
 import { annotationsOf, packRelease, type Release } from './kit/releases.ts'
 import { runScenario } from './kit/run-scenario.ts'
-import type { Scenario } from './kit/scenario.ts'
+import { openScenario, type Scenario } from './kit/scenario.ts'
 import { ask } from './kit/tools/ask.ts'
 import { until } from './kit/until.ts'
 
@@ -38,11 +38,12 @@ else {
       const [next] = releases
       if (next === undefined) throw new Error('two releases were asked for')
       const readyBefore = await readySince(scenario)
+      const developer = await beginDeveloping(t)
 
       const asking = keepAsking(everyProbe(pod), 250)
       await shell(stop)
       t.equal((await scenario.cluster.tryKubectl(['get', '--raw', '/readyz'])).includes('ok'), false, 'it is away')
-      await sleep(downMs)
+      await Promise.all([sleep(downMs), developer.saveMeanwhile()])
       t.equal(await bodyOf(pod), first.answer, 'the app answers while it is away')
       const started = shell(start)
       const { patchedAt, triesMs } = await annotateSoon(scenario, pod, next)
@@ -55,34 +56,7 @@ else {
       )
       t.equal(ok.kind, 'ok', 'the digest annotated right after is taken up')
       await sameAndReady(t, scenario, pod, readyBefore, patchedAt)
-    },
-    limitMs,
-  )
-
-  await runScenario(
-    'API server away from aether dev',
-    async (t, scenario) => {
-      await deployForDeveloper(scenario)
-      const developer = await createPodsDeveloper(scenario, hello)
-      const server = join(developer.app, 'server.js')
-      const source = await readFile(server, 'utf8')
-      const save = (answer: string) => writeFile(server, source.replace('hello from ${version}', answer))
-      await save('before')
-      const dev = startDev(developer, ['--context', 'developer', '--no-logs'])
-      t.match(await dev.next(), { outcome: 'serving' })
-      const pods = await readyPods(scenario, 1)
-      const [pod] = pods
-      if (pod === undefined) throw new Error('one pod was asked for')
-      await shell(stop)
-      await save('meanwhile')
-      await until('what it says of that', async () => (dev.output().includes('it goes on by itself') ? true : undefined))
-      t.equal(await bodyOf(pod), 'before', 'the app serves on')
-      await shell(start)
-      t.match(await nextServing(dev), { outcome: 'serving', changed: ['server.js'] }, 'without a word from anybody')
-      t.equal(await bodyOf(pod), 'meanwhile')
-      t.same(await readyPods(scenario, 1), pods, 'the same pod, and no container was restarted')
-      dev.kill('SIGINT')
-      t.equal(await dev.ended, 130)
+      await developer.end()
     },
     limitMs,
   )
@@ -120,6 +94,43 @@ else {
     },
     limitMs + kills * 60_000,
   )
+}
+
+/** `aether dev --pods` in a namespace beside, from its first save to the one that is made while the API server is away. */
+async function beginDeveloping(t: Test) {
+  const { scenario, close } = await openScenario('API server away from aether dev')
+  t.teardown(close)
+  await deployForDeveloper(scenario)
+  const developer = await createPodsDeveloper(scenario, hello)
+  const server = join(developer.app, 'server.js')
+  const source = await readFile(server, 'utf8')
+  const save = (answer: string) => writeFile(server, source.replace('hello from ${version}', answer))
+  await save('before')
+  const dev = startDev(developer, ['--context', 'developer', '--no-logs'])
+  t.match(await dev.next(), { outcome: 'serving' }, 'aether dev: the first save')
+  const pods = await readyPods(scenario, 1)
+  const [pod] = pods
+  if (pod === undefined) throw new Error('one pod was asked for')
+  return {
+    async saveMeanwhile() {
+      await save('meanwhile')
+      await until('what aether dev says of it', async () =>
+        dev.output().includes('it goes on by itself') ? true : undefined,
+      )
+      t.equal(await bodyOf(pod), 'before', 'aether dev: the app serves on')
+    },
+    async end() {
+      t.match(
+        await nextServing(dev),
+        { outcome: 'serving', changed: ['server.js'] },
+        'aether dev: it went on by itself',
+      )
+      t.equal(await bodyOf(pod), 'meanwhile')
+      t.same(await readyPods(scenario, 1), pods, 'aether dev: the same pod, and no container was restarted')
+      dev.kill('SIGINT')
+      t.equal(await dev.ended, 130)
+    },
+  }
 }
 
 /** One pod with the first release; answers the others, published and not yet annotated. */

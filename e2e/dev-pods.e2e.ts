@@ -114,7 +114,9 @@ await runScenario('dev in pods alone', async (t, scenario) => {
   t.match(await nextServing(dev), { outcome: 'serving' }, 'streams that break are opened again')
   t.same(await answersOf(scenario, again), ['after a break', 'after a break'])
 
-  t.comment('the machine sleeps: connections break, a pod is replaced, and a file is saved before the command runs again')
+  t.comment(
+    'the machine sleeps: connections break, a pod is replaced, and a file is saved before the command runs again',
+  )
   process.kill(dev.pid, 'SIGSTOP')
   await endKubectls(dev.pid)
   const [leaving] = again
