@@ -38,6 +38,7 @@ export async function openPodsPlace(options: PodsPlaceOptions): Promise<DevPlace
   const relays = new Map<string, PodRelay>()
   const over = new AbortController()
   const watchers = new Set<() => void>()
+  const lastTurns = new Map<string, Promise<void>>()
   let wanted: Readonly<Record<string, string>> | undefined
   let [isOverfull, served]: [boolean, string | undefined] = [false, undefined]
   const changed = () => {
@@ -62,6 +63,7 @@ export async function openPodsPlace(options: PodsPlaceOptions): Promise<DevPlace
     for (const [uid, relay] of relays)
       if (!now.has(uid)) {
         relays.delete(uid)
+        lastTurns.delete(relay.pod)
         void relay.close()
       }
     for (const [uid, pod] of now) {
@@ -78,10 +80,19 @@ export async function openPodsPlace(options: PodsPlaceOptions): Promise<DevPlace
     changed()
   }
 
-  /** Says to one pod what is wanted now: each pod that is new, and each whose stream was away. */
-  async function bring(pod: string): Promise<void> {
-    if (wanted === undefined) return
-    await api.ask('PATCH', `/api/v1/namespaces/${namespace}/pods/${pod}`, { metadata: { annotations: wanted } })
+  /**
+   * Says to one pod what is wanted: to each that is new, to each whose stream was away, and at each save. One after the other, by
+   * what is wanted when its turn comes: of two at once the older one could arrive last, and would stand.
+   */
+  function bring(pod: string): Promise<void> {
+    const turn = (lastTurns.get(pod) ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(async () => {
+        if (wanted === undefined) return
+        await api.ask('PATCH', `/api/v1/namespaces/${namespace}/pods/${pod}`, { metadata: { annotations: wanted } })
+      })
+    lastTurns.set(pod, turn)
+    return turn
   }
 
   const open = () => [...relays.values()].filter((relay) => relay.isOpen())
