@@ -1,12 +1,12 @@
 // One command from its arguments to its exit code: output by its form, Ctrl-C as an abort that cleans up, every fault in
 // one shape.
 import { cliExitCodes } from '@aether/contract/exit-codes'
-import type { CommandDefinition } from './command.ts'
-import { Failure, toFailure } from './failure.ts'
-import { createFlags } from './flags.ts'
-import { createOutput, type Streams } from './output.ts'
+import type { CommandDefinition } from './basics/command.ts'
+import { Failure, toFailure } from './basics/failure.ts'
+import { createFlags } from './basics/flags.ts'
+import { createOutput, type Streams } from './basics/output.ts'
+import { type Env, refuseStrangeNames } from './basics/settings.ts'
 import { parseAndRun } from './program.ts'
-import { type Env, refuseStrangeNames } from './settings.ts'
 
 export interface World extends Streams {
   readonly argv: readonly string[]

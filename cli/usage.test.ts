@@ -4,8 +4,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { cliExitCodes } from '@aether/contract/exit-codes'
 import { test } from 'tap'
+import { version } from './basics/version.ts'
 import { run } from './test-run.ts'
-import { version } from './version.ts'
 
 const shop = { 'package.json': '{"name":"shop"}' }
 // A port that nothing listens on.

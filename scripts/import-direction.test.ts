@@ -26,13 +26,23 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   scripts: ['contract', 'artifact'],
 }
 
-// The folders of control; what stands beside them brings them together.
-const controlMayImport: Readonly<Record<string, readonly string[]>> = {
-  domain: [],
-  store: ['domain'],
-  blobs: ['domain'],
-  cluster: ['domain'],
-  http: ['domain'],
+// The folders of control and of cli; what stands beside them brings them together.
+const roomsMayImport: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  control: {
+    domain: [],
+    store: ['domain'],
+    blobs: ['domain'],
+    cluster: ['domain'],
+    http: ['domain'],
+  },
+  cli: {
+    basics: [],
+    release: ['basics'],
+    control: ['basics', 'release'],
+    cluster: ['basics'],
+    dev: ['basics', 'release', 'control', 'cluster'],
+    commands: ['basics', 'release', 'control', 'cluster', 'dev'],
+  },
 }
 
 await test('every import that the design forbids is refused by npm run check, and the others are not', async (t) => {
@@ -50,7 +60,7 @@ await test('every import that the design forbids is refused by npm run check, an
       if (!allowed.includes(name) && !path.endsWith(name)) expected.push(file)
     }
     // Around the package names: out of the folder, or where it has folders inside, out of those and it.
-    const isDeep = ['control', 'e2e', 'bench', 'scripts'].includes(path)
+    const isDeep = ['control', 'cli', 'e2e', 'bench', 'scripts'].includes(path)
     const around = join(path, isDeep ? 'kit/around.ts' : 'around.ts')
     mkdirSync(dirname(join(folder, around)), { recursive: true })
     writeFileSync(
@@ -59,14 +69,14 @@ await test('every import that the design forbids is refused by npm run check, an
     )
     expected.push(around)
   }
-  for (const [from, allowed] of Object.entries(controlMayImport)) {
-    for (const to of Object.keys(controlMayImport)) {
-      const file = join('control', from, `to-${to}.ts`)
-      mkdirSync(dirname(join(folder, file)), { recursive: true })
-      writeFileSync(join(folder, file), `import { thing } from '../${to}/thing.ts'\nconsole.log(thing)\n`)
-      if (from !== to && !allowed.includes(to)) expected.push(file)
-    }
-  }
+  for (const [path, rooms] of Object.entries(roomsMayImport))
+    for (const [from, allowed] of Object.entries(rooms))
+      for (const to of Object.keys(rooms)) {
+        const file = join(path, from, `into-${to}.ts`)
+        mkdirSync(dirname(join(folder, file)), { recursive: true })
+        writeFileSync(join(folder, file), `import { thing } from '../${to}/thing.ts'\nconsole.log(thing)\n`)
+        if (from !== to && !allowed.includes(to)) expected.push(file)
+      }
   // Through env, because the test runner puts its loaders into every Node that it starts.
   const linter = join(root, 'node_modules', '.bin', 'oxlint')
   const { stdout } = await execa('env', ['-i', `PATH=${process.env.PATH}`, linter, '--format=json', '.'], {
