@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -34,8 +34,13 @@ export async function startControl(
 ): Promise<TestControl> {
   const port = Number(env.AETHER_CONTROL_LISTEN_PORT ?? (await freePort()))
   const lines: string[] = []
+  const { PATH = '', NODE_COMPILE_CACHE, AETHER_TEST_DATABASE } = process.env
+  // A fresh one, as control would make it in some seconds.
+  if (AETHER_TEST_DATABASE !== undefined && !existsSync(join(folder, 'database')))
+    cpSync(AETHER_TEST_DATABASE, join(folder, 'database'), { recursive: true })
   const variables = {
-    PATH: process.env.PATH ?? '',
+    PATH,
+    ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }),
     AETHER_API_TOKENS: `${admin}:admin:me,${reader}:reader:looker`,
     AETHER_CLUSTER: 'none',
     AETHER_CONTROL_DATA_DIR: folder,

@@ -30,7 +30,9 @@ export function run(t: Test, args: readonly string[], options: RunOptions): Prom
 /** With exactly this environment, PATH, and a HOME that is the folder; killed at the end of the test. */
 export function start(t: Test, args: readonly string[], { cwd, env = {} }: RunOptions): Running {
   // By env(1), because tap puts its loaders into the environment of whatever is spawned here.
-  const variables = Object.entries({ PATH: process.env.PATH ?? '', HOME: cwd, ...env }).map((pair) => pair.join('='))
+  const { PATH = '', NODE_COMPILE_CACHE } = process.env
+  const compiled = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }
+  const variables = Object.entries({ PATH, HOME: cwd, ...compiled, ...env }).map((pair) => pair.join('='))
   const child = spawn('env', ['-i', ...variables, process.execPath, main, ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -12,6 +12,8 @@ const { values, positionals } = parseArgs({
 /** They take figures, stop the API server, or ask for as much of the node as production would. */
 const alone = /\b(api-server-down|control-faults|fence|footprint|latency|manifests|overlap|soak)\.e2e\.ts$/
 
+/** So few start no faster for it. */
+const fewFiles = 10
 const folder = await mkdtemp(join(tmpdir(), 'aether-test-'))
 try {
   if (values.e2e && process.env.KUBECONFIG === undefined) throw new Error('KUBECONFIG is unset: name a cluster in it')
@@ -20,6 +22,7 @@ try {
   const isWhole = values.e2e
   const reporter = isWhole ? 'tap' : process.stdout.isTTY ? 'terse' : 'min'
   console.log(`Running ${files.length} test files ...`)
+  const shared = isWhole ? {} : await share(folder, files)
   let tap = ''
   let isClean = true
   for (const [at, { limits, names }] of groupsOf(files).entries()) {
@@ -29,6 +32,7 @@ try {
       stdin: 'inherit',
       stdout: isWhole ? ['inherit', { file: report }] : 'inherit',
       stderr: 'inherit',
+      env: shared,
       reject: false,
     })
     isClean &&= exitCode === 0
@@ -57,6 +61,22 @@ function groupsOf(files: readonly string[]) {
     { limits: ['--jobs=1', '--timeout=1000'], names: files.filter((file) => alone.test(file)) },
   ]
   return groups.filter(({ names }) => names.length > 0)
+}
+
+/** What many test files would otherwise make for themselves, each time: compiled code, and a fresh database of control's. */
+async function share(folder: string, files: readonly string[]): Promise<Readonly<Record<string, string>>> {
+  const NODE_COMPILE_CACHE = join(folder, 'compiled')
+  if (files.length < fewFiles) return { NODE_COMPILE_CACHE }
+  const data = join(folder, 'control')
+  const control = execa(process.execPath, ['control/main.ts'], {
+    env: { NODE_COMPILE_CACHE, AETHER_CONTROL_DATA_DIR: data, AETHER_CONTROL_LISTEN_PORT: '0', AETHER_CLUSTER: 'none' },
+    all: true,
+    reject: false,
+  })
+  for await (const line of control) if (line.includes('"listening"')) control.kill('SIGTERM')
+  const { exitCode, all } = await control
+  if (exitCode !== 0) throw new Error(`control did not start and end: ${all}`)
+  return { NODE_COMPILE_CACHE, AETHER_TEST_DATABASE: join(data, 'database') }
 }
 
 async function listTests(pattern: string): Promise<readonly string[]> {

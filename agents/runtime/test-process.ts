@@ -25,8 +25,10 @@ export function startProcess(
   args: readonly string[] = [],
 ): TestProcess {
   const lines: string[] = []
-  // By env(1), because tap puts its loaders into the environment of whatever is spawned here.
-  const variables = Object.entries({ PATH: process.env.PATH ?? '', ...env }).map(([name, value]) => `${name}=${value}`)
+  // By env(1), because tap puts its loaders into the environment of whatever is spawned here. What npm test has compiled is not compiled again.
+  const { PATH = '', NODE_COMPILE_CACHE } = process.env
+  const compiled = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }
+  const variables = Object.entries({ PATH, ...compiled, ...env }).map(([name, value]) => `${name}=${value}`)
   const child = spawn('env', ['-i', ...variables, process.execPath, file, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
