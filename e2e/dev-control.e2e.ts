@@ -2,21 +2,16 @@
 // machine, which counts in the environment `development` and nowhere else. What goes wrong meanwhile is said, and goes on by itself.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { hexOf, parseDigest } from '@aether/contract/digest'
-import { loadConfig } from './kit/config.ts'
+import { hexOf } from '@aether/contract/digest'
 import { startControl } from './kit/control.ts'
-import { createDeveloper, nextServing, startDev, untilAnswer } from './kit/developer.ts'
+import { createDeveloper, measureSaves, nextServing, startDev } from './kit/developer.ts'
 import { answersOf, createHelloApp } from './kit/hello-app.ts'
-import { keepAsking } from './kit/keep-asking.ts'
-import { awaitMarker, readMarkers, readyPods } from './kit/pods.ts'
-import { median, reportRows } from './kit/report.ts'
+import { readMarkers, readyPods } from './kit/pods.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import { until } from './kit/until.ts'
 
 const hello = fileURLToPath(new URL('../examples/hello', import.meta.url))
-const { latencyRefreshes: saves } = loadConfig()
 
 await runScenario('dev by control', async (t, scenario) => {
   const { cluster, namespace } = scenario
@@ -50,40 +45,18 @@ await runScenario('dev by control', async (t, scenario) => {
   const [pod] = pods
   if (pod === undefined) throw new Error('one pod was asked for')
 
-  const load = keepAsking([{ host: pod.ip, port: 8080, path: '/' }], 20)
-  const times: number[] = []
-  for (let count = 1; count <= saves; count += 1) {
-    await sleep(300)
-    const from = (await readMarkers(scenario, pod.name)).length
-    const began = performance.now()
-    await save(`save ${count}`)
-    await untilAnswer(pod, `save ${count}`)
-    times.push(performance.now() - began)
-    const { outcome, digest } = await dev.next()
-    t.equal(outcome, 'serving')
-    const marker = await awaitMarker(scenario, pod.name, from, 'REFRESH_OK', ({ kind }) => kind === 'ok')
-    t.match(marker, {
-      digest: hexOf(parseDigest(String(digest), 'digest')),
-      pairs: { source: 'delta', reused: 'false' },
-    })
-  }
-  const [loaded] = await load.end()
-  t.same(loaded?.failed, [], 'no request failed')
-  t.same(await readyPods(scenario, 1), pods, 'the same pod, and no container restarted')
-  reportRows(t, scenario, "aether dev by control: save -> first new answer from the pod's own address", [
-    {
-      app: 'hello',
-      saves,
-      p50_ms: Math.round(median(times)),
-      max_ms: Math.round(Math.max(...times)),
-      requests: loaded?.requests ?? 0,
-      failed: loaded?.failed.length ?? 0,
-    },
-  ])
+  const saved = await measureSaves(t, scenario, { by: 'aether dev by control', dev, pod, save })
+  const markers = await readMarkers(scenario, pod.name)
+  for (const digest of saved)
+    t.match(
+      markers.find((one) => one.kind === 'ok' && one.digest === hexOf(digest)),
+      { pairs: { source: 'delta', reused: 'false' } },
+      `${digest} came as what changed`,
+    )
 
   await writeFile(server, `${source} what is this`)
   t.match(await dev.next(), { outcome: 'failed', error: { code: 'unhealthy', message: /ended while it started/ } })
-  t.same(await answersOf(scenario, pods), [`save ${saves}`], 'the last good one serves on')
+  t.same(await answersOf(scenario, pods), [`save ${saved.length}`], 'the last good one serves on')
 
   const elsewhere = { app: 'hello', environment: 'production', digest: first.digest, dev_hot: true }
   const refused = await control.ask('/deployments', {
@@ -102,7 +75,7 @@ await runScenario('dev by control', async (t, scenario) => {
   })
   await save('while control is away')
   await until('what it says of that', async () => (dev.output().includes('it goes on by itself') ? true : undefined))
-  t.same(await answersOf(scenario, pods), [`save ${saves}`], 'nobody is hurt')
+  t.same(await answersOf(scenario, pods), [`save ${saved.length}`], 'nobody is hurt')
   await scale(1)
   t.match(await nextServing(dev), { outcome: 'serving' }, 'it goes on by itself')
   t.same(await answersOf(scenario, pods), ['while control is away'])

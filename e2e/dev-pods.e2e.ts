@@ -5,25 +5,22 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { loadConfig } from './kit/config.ts'
 import {
   createKubeconfig,
   createPodsDeveloper,
   deployForDeveloper,
+  measureSaves,
   nextServing,
   startDev,
   untilAnswer,
 } from './kit/developer.ts'
 import { answersOf } from './kit/hello-app.ts'
-import { keepAsking } from './kit/keep-asking.ts'
 import { listPods, nameOf, readyPods, runInside } from './kit/pods.ts'
-import { median, reportRows } from './kit/report.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
 import { until } from './kit/until.ts'
 
 const hello = fileURLToPath(new URL('../examples/hello', import.meta.url))
-const { latencyRefreshes: saves } = loadConfig()
 
 await runScenario('dev in pods alone', async (t, scenario) => {
   const { cluster, namespace } = scenario
@@ -55,30 +52,7 @@ await runScenario('dev in pods alone', async (t, scenario) => {
 
   const [pod] = first
   if (pod === undefined) throw new Error('one pod was asked for')
-  const address = { host: pod.ip, port: 8080, path: '/' }
-  const load = keepAsking([address], 20)
-  const times: number[] = []
-  for (let count = 1; count <= saves; count += 1) {
-    await sleep(300)
-    const began = performance.now()
-    await save(`save ${count}`)
-    await untilAnswer(pod, `save ${count}`)
-    times.push(performance.now() - began)
-    t.match(await dev.next(), { outcome: 'serving', changed: ['server.js'] })
-  }
-  const [loaded] = await load.end()
-  t.same(loaded?.failed, [], 'no request failed')
-  t.same(await readyPods(scenario, 1), first, 'the same pod, and no container restarted')
-  reportRows(t, scenario, "save -> first new answer from the pod's own address", [
-    {
-      app: 'hello',
-      saves,
-      p50_ms: Math.round(median(times)),
-      max_ms: Math.round(Math.max(...times)),
-      requests: loaded?.requests ?? 0,
-      failed: loaded?.failed.length ?? 0,
-    },
-  ])
+  const saved = await measureSaves(t, scenario, { by: 'aether dev --pods', dev, pod, save })
 
   await writeFile(server, `${source} what is this`)
   t.match(await dev.next(), {
@@ -86,7 +60,7 @@ await runScenario('dev in pods alone', async (t, scenario) => {
     error: { code: 'unhealthy', message: /^SyntaxError: / },
     still_serving: [/^sha256:/],
   })
-  t.same(await answersOf(scenario, first), [`save ${saves}`])
+  t.same(await answersOf(scenario, first), [`save ${saved.length}`])
   await save('healed')
   t.match(await dev.next(), { outcome: 'serving' })
 

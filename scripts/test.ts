@@ -22,7 +22,7 @@ try {
   const isWhole = values.e2e
   const reporter = isWhole ? 'tap' : process.stdout.isTTY ? 'terse' : 'min'
   console.log(`Running ${files.length} test files ...`)
-  const shared = isWhole ? {} : await share(folder, files)
+  const shared = isWhole ? {} : await share(files)
   let tap = ''
   let isClean = true
   for (const [at, { limits, names }] of groupsOf(files).entries()) {
@@ -64,7 +64,7 @@ function groupsOf(files: readonly string[]) {
 }
 
 /** What many test files would otherwise make for themselves, each time: compiled code, and a fresh database of control's. */
-async function share(folder: string, files: readonly string[]): Promise<Readonly<Record<string, string>>> {
+async function share(files: readonly string[]): Promise<Readonly<Record<string, string>>> {
   const NODE_COMPILE_CACHE = join(folder, 'compiled')
   if (files.length < fewFiles) return { NODE_COMPILE_CACHE }
   const data = join(folder, 'control')

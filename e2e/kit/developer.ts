@@ -6,9 +6,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createDevelopmentPair } from '@aether/artifact/sign'
+import { type Digest, parseDigest } from '@aether/contract/digest'
 import { isObject } from '@aether/contract/json'
+import type { Test } from 'tap'
+import { loadConfig } from './config.ts'
 import { applyPatched } from './deploy.ts'
-import type { Pod } from './pods.ts'
+import { keepAsking } from './keep-asking.ts'
+import { type Pod, readyPods } from './pods.ts'
+import { median, reportRows } from './report.ts'
 import type { Scenario } from './scenario.ts'
 import { ask } from './tools/ask.ts'
 import { until } from './until.ts'
@@ -140,6 +145,52 @@ export function startDev({ app, env, args: own }: Developer, args: readonly stri
       })
     },
   }
+}
+
+/** Saves one after the other under load, each one measured and none of it failing; answers their digests. */
+export async function measureSaves(
+  t: Test,
+  scenario: Scenario,
+  {
+    by,
+    dev,
+    pod,
+    save,
+  }: {
+    readonly by: string
+    readonly dev: DevRun
+    readonly pod: Pod
+    readonly save: (answer: string) => Promise<void>
+  },
+): Promise<readonly Digest[]> {
+  const { latencyRefreshes: saves } = loadConfig()
+  const load = keepAsking([{ host: pod.ip, port: 8080, path: '/' }], 20)
+  const times: number[] = []
+  const digests: Digest[] = []
+  for (let count = 1; count <= saves; count += 1) {
+    await sleep(300)
+    const began = performance.now()
+    await save(`save ${count}`)
+    await untilAnswer(pod, `save ${count}`)
+    times.push(performance.now() - began)
+    const record = await dev.next()
+    t.match(record, { outcome: 'serving', changed: ['server.js'] })
+    digests.push(parseDigest(String(record.digest), 'digest'))
+  }
+  const [loaded] = await load.end()
+  t.same(loaded?.failed, [], 'no request failed')
+  t.same(await readyPods(scenario, 1), [pod], 'the same pod, and no container restarted')
+  reportRows(t, scenario, `${by}: save -> first new answer from the pod's own address`, [
+    {
+      app: 'hello',
+      saves,
+      p50_ms: Math.round(median(times)),
+      max_ms: Math.round(Math.max(...times)),
+      requests: loaded?.requests ?? 0,
+      failed: loaded?.failed.length ?? 0,
+    },
+  ])
+  return digests
 }
 
 /** By the pod's own address. */
