@@ -38,9 +38,10 @@ export async function fetchFirst(
       return await fetchOnce(target, options, signal)
     } catch (error) {
       if (!isPassing(error) || signal.aborted) throw error
-      const jitteredMs = Math.round(pauseMs * (0.5 + Math.random() / 2)) // the pods of an app are often born together
-      tell(error, jitteredMs)
-      await sleep(jitteredMs, undefined, { signal }).catch(() => undefined)
+      // The pods of an app are often born together; and a server that is busy says for how long it wants to be left alone.
+      const waitMs = Math.round(pauseMs * (0.5 + Math.random() / 2)) + (error.retryAfterMs ?? 0)
+      tell(error, waitMs)
+      await sleep(waitMs, undefined, { signal }).catch(() => undefined)
     }
   }
   return fetchOnce(target, options, signal)
