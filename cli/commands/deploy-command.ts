@@ -15,7 +15,7 @@ import { waitUntilServing } from '../control/wait-serving.ts'
 import { loadProject } from '../release/project.ts'
 import { packedRecord, packFlags, packOptions, sayPacked } from './pack-command.ts'
 import { type BuiltRelease, buildRelease } from './release-tree.ts'
-import { readWish, specOf, type Wish } from './wish.ts'
+import { readWish, specOf, specOptions, type Wish } from './wish.ts'
 
 export const deploy: CommandDefinition = {
   usage: 'deploy [folder]',
@@ -26,12 +26,7 @@ export const deploy: CommandDefinition = {
     'digest serves, or says why it does not; the release before goes on serving then. The app is registered once, by aether ' +
     'apps create.',
   options: [
-    ['--app <name>', "name of the app (default: package.json's name)"],
-    ['--namespace <name>', 'namespace of the app (default: default)'],
-    ['--environment <name>', 'such as staging; a label for people'],
-    ['--replicas <n>', 'number of pods'],
-    ['--port <n>', 'port that the app listens on (it gets it as PORT)'],
-    ['--ready-path <path>', 'path that answers 2xx when the app is ready'],
+    ...specOptions,
     ['--env <NAME=VALUE...>', 'variable for the app (may be repeated); replaces those of the deploy before'],
     ['--dev-hot', 'replace the release in the live pods'],
     ['--no-dev-hot', 'make new pods, whatever .aether.json says'],

@@ -19,7 +19,7 @@ import { type DevLock, takeDevLock } from '../dev/dev-lock.ts'
 import { openLocalPlace } from '../dev/local-place.ts'
 import { openPodsPlace } from '../dev/pods-place.ts'
 import { loadProject } from '../release/project.ts'
-import { readWish, specOf } from './wish.ts'
+import { readWish, specOf, specOptions } from './wish.ts'
 
 export const dev: CommandDefinition = {
   usage: 'dev [folder]',
@@ -37,12 +37,7 @@ export const dev: CommandDefinition = {
     ['--context <name>', 'with --pods: the context of kubectl (default: the current one, asked for once)'],
     ['--local', 'run the agents on this machine: no cluster, no control'],
     ['--no-logs', "do not show the app's logs"],
-    ['--app <name>', "name of the app (default: package.json's name)"],
-    ['--namespace <name>', 'namespace of the app (default: default)'],
-    ['--environment <name>', 'such as staging; a label for people'],
-    ['--replicas <n>', 'number of pods'],
-    ['--port <n>', 'port that the app listens on (it gets it as PORT)'],
-    ['--ready-path <path>', 'path that answers 2xx when the app is ready'],
+    ...specOptions,
     ['--env <NAME=VALUE...>', 'variable for the app (may be repeated)'],
     ['--timeout <seconds>', 'longest wait for a release to serve (default: 300)'],
     ['--allow-scripts', 'run the install scripts of dependencies; they would have your rights and secrets'],

@@ -1,4 +1,5 @@
 // What a deployment shall be, as far as the flags and the settings say.
+import type { CommandDefinition } from '../basics/command.ts'
 import type { Flags } from '../basics/flags.ts'
 import { parsePairs } from '../basics/flags.ts'
 import type { Settings } from '../basics/settings.ts'
@@ -8,6 +9,16 @@ export interface Wish {
   readonly env: Readonly<Record<string, string>> | undefined
   readonly timeoutMs: number
 }
+
+/** Of the commands that say it, as --help shows them. */
+export const specOptions: CommandDefinition['options'] = [
+  ['--app <name>', "name of the app (default: package.json's name)"],
+  ['--namespace <name>', 'namespace of the app (default: default)'],
+  ['--environment <name>', 'such as staging; control may take development keys for it'],
+  ['--replicas <n>', 'number of pods'],
+  ['--port <n>', 'port that the app listens on (it gets it as PORT)'],
+  ['--ready-path <path>', 'path that answers 2xx when the app is ready'],
+]
 
 /** Fields of the API; what was not said stays as it is, or becomes control's default. */
 export function specOf({ devHot, environment, port, readyPath }: Settings, { replicas, env }: Wish) {
