@@ -57,3 +57,42 @@ export function lastLines(text: string, count = 20): readonly string[] {
     .filter((line) => line !== '')
     .slice(-count)
 }
+
+export interface GroupOptions {
+  readonly cwd: string
+  /** All of it. */
+  readonly env: Env
+  readonly limitMs: number
+  readonly signal: AbortSignal
+}
+
+/** Runs what a user wrote, with all that it starts as one group, which is killed when its time is over or `signal` is aborted. */
+export async function runGroup(file: string, args: readonly string[], { cwd, env, limitMs, signal }: GroupOptions) {
+  const child = execa(file, args, {
+    cwd,
+    env,
+    extendEnv: false,
+    reject: false,
+    all: true,
+    stdin: 'ignore',
+    detached: true,
+    maxBuffer: 16 * 1024 * 1024,
+  })
+  let isLate = false
+  const endRest = () => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // ESRCH: nothing of it is left.
+    }
+  }
+  const timer = setTimeout(() => {
+    isLate = true
+    endRest()
+  }, limitMs)
+  signal.addEventListener('abort', endRest, { once: true })
+  const result = await child
+  clearTimeout(timer)
+  signal.removeEventListener('abort', endRest)
+  return { result, isLate, endRest }
+}

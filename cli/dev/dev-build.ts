@@ -1,7 +1,6 @@
 // The build step of `aether dev`, as its user wrote it: by a shell, in the app's folder, without the secrets of aether.
-import { execa } from 'execa'
 import { Failure } from '../basics/failure.ts'
-import { lastLines, missingProgram } from '../basics/run-program.ts'
+import { lastLines, missingProgram, runGroup } from '../basics/run-program.ts'
 import type { Env } from '../basics/settings.ts'
 import { withoutNpm } from '../release/install.ts'
 
@@ -16,33 +15,9 @@ export interface BuildOptions {
 /** Throws a Failure with its output where it fails. */
 export async function runBuild(command: string, { folder, env, signal }: BuildOptions): Promise<void> {
   const kept = Object.entries(withoutNpm(env)).filter(([name]) => !name.startsWith('AETHER_'))
-  const child = execa('sh', ['-c', command], {
-    cwd: folder,
-    env: Object.fromEntries(kept),
-    extendEnv: false,
-    reject: false,
-    all: true,
-    stdin: 'ignore',
-    detached: true,
-    maxBuffer: 16 * 1024 * 1024,
-  })
-  let isLate = false
-  // What it started too.
-  const kill = () => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
-    } catch {
-      // ESRCH: nothing of it is left.
-    }
-  }
-  const timer = setTimeout(() => {
-    isLate = true
-    kill()
-  }, timeoutMs)
-  signal.addEventListener('abort', kill, { once: true })
-  const { code, cause, exitCode, all } = await child
-  clearTimeout(timer)
-  signal.removeEventListener('abort', kill)
+  const group = { cwd: folder, env: Object.fromEntries(kept), limitMs: timeoutMs, signal }
+  const { result, isLate } = await runGroup('sh', ['-c', command], group)
+  const { code, cause, exitCode, all } = result
   signal.throwIfAborted()
   if (code === 'ENOENT') throw missingProgram('sh', 'run it where there is a POSIX shell', cause)
   if (exitCode === 0) return

@@ -6,9 +6,8 @@ import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/pro
 import { delimiter, dirname, join } from 'node:path'
 import { isObject } from '@aether/contract/json'
 import { compileCachePath } from '@aether/contract/layout'
-import { execa } from 'execa'
 import { Failure } from '../basics/failure.ts'
-import { lastLines, missingProgram } from '../basics/run-program.ts'
+import { lastLines, missingProgram, runGroup } from '../basics/run-program.ts'
 import type { Env } from '../basics/settings.ts'
 import { withoutNpm } from './install.ts'
 
@@ -76,30 +75,9 @@ async function startOnce(
   preload: string,
   { env, signal }: CompileCacheOptions,
 ): Promise<{ readonly how: string; readonly lines: readonly string[] }> {
-  const started = execa(file, args, {
-    cwd,
-    env: environment(env, cwd, preload),
-    extendEnv: false,
-    reject: false,
-    all: true,
-    stdin: 'ignore',
-    detached: true,
-    maxBuffer: 16 * 1024 * 1024,
-  })
-  // What it started too.
-  const kill = () => {
-    try {
-      if (started.pid !== undefined) process.kill(-started.pid, 'SIGKILL')
-    } catch {
-      // ESRCH: nothing of it is left.
-    }
-  }
-  const timer = setTimeout(kill, mostMs)
-  signal.addEventListener('abort', kill, { once: true })
-  const result = await started
-  clearTimeout(timer)
-  signal.removeEventListener('abort', kill)
-  kill()
+  const group = { cwd, env: environment(env, cwd, preload), limitMs: mostMs, signal }
+  const { result, endRest } = await runGroup(file, args, group)
+  endRest()
   if (result.code === 'ENOENT') throw missingProgram(file, 'pack where there is a POSIX shell', result.cause)
   // A shell in front says 128 and the signal.
   const isOurs = result.signal === 'SIGKILL' || result.exitCode === 128 + 9
