@@ -74,6 +74,31 @@ await test('slow answers, uploads and event streams in flight are finished by th
   t.match(await metrics(), /aether_drain_timeouts_total 0\n/)
 })
 
+await test('requests that were sent at once on one connection are all answered, and the last answer ends it', async (t) => {
+  const { url, port, swap } = await twoReleases(t)
+  const socket = connect({ port, host: '127.0.0.1' })
+  let got = ''
+  socket.setEncoding('utf8').on('data', (piece: string) => {
+    got += piece
+  })
+  const ended = new Promise((resolve) => socket.once('end', resolve))
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: app\r\n\r\n`
+  socket.write(get('/slow') + get('/') + get('/slow'))
+  await sleep(100)
+  await swap()
+  t.equal(await ask(url), 'two')
+  await ended
+  const answers = got.split('HTTP/1.1 200 OK').slice(1)
+  t.same(
+    answers.map((one) => [/connection: (\S+)/i.exec(one)?.[1], one.slice(one.indexOf('\r\n\r\n') + 4)]),
+    [
+      ['keep-alive', 'slow one'],
+      ['keep-alive', 'one'],
+      ['close', 'slow one'],
+    ],
+  )
+})
+
 await test('an app that says keep-alive itself loses its connections to the next process all the same', async (t) => {
   const source = (version: string) => `import { createServer } from 'node:http'
 createServer((request, response) => {

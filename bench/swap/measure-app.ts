@@ -127,5 +127,6 @@ async function measureStarts(
 async function kill(app: App, contestant: Contestant, { client, swap, say }: World): Promise<readonly Killed[]> {
   const kills = await runKills(client, contestant, contestant.isOurs ? swap.kills : Math.min(swap.kills, swap.theirs))
   say(`${app.name}, ${contestant.name} killed: back after ms: ${kills.map(({ backMs }) => backMs).join(', ')}`)
+  for (const why of kills.flatMap((one) => one.why)) say(`${app.name}, ${contestant.name} killed: lost: ${why}`)
   return kills
 }

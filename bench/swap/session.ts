@@ -29,6 +29,8 @@ export interface Killed {
   readonly refused: number
   readonly lost: number
   readonly held: number
+  /** A sentence for each that was refused or lost. */
+  readonly why: readonly string[]
 }
 
 type LoadOfAny = Omit<Load, 'targets'>
@@ -105,6 +107,10 @@ export async function runKills(client: Client, contestant: Contestant, kills: nu
       refused,
       lost: later.length - refused,
       held: failed.length - later.length,
+      why: later.map(
+        ({ work, openedAtMs, message }) =>
+          `${work}, begun ${Math.round(openedAtMs - diedAt)} ms after the death: ${message}`,
+      ),
     })
   }
   return all

@@ -27,10 +27,7 @@ exports.createDrain = (isMember, tracker, held, family, control) => {
   // 1
   function lame() {
     tracker.eachAnswer(last)
-    for (const socket of tracker.talking) {
-      const answer = tracker.answerOf(socket)
-      if (answer !== undefined) last(answer)
-    }
+    for (const socket of tracker.talking) tracker.lastAnswer(socket, last)
   }
 
   function begin({ quietMs, webSocketMs }) {

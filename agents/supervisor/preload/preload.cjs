@@ -32,7 +32,7 @@ function install(settings) {
   const { loadedModules } = require('./warm-up.cjs')
   const isMember = settings.family !== undefined
   const control = createControl(new net.Socket({ fd: settings.controlFd, readable: true, writable: true }))
-  const tracker = createTracker(() => isMember && control.say({ say: 'serves' }))
+  const tracker = createTracker(isMember, () => isMember && control.say({ say: 'serves' }))
   const held = createHeld(settings.held, settings.family)
   const handUp = createHandUp(isMember, control)
   const listening = installListen(settings, held, handUp, tracker, control)
