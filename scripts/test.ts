@@ -9,8 +9,10 @@ const { values, positionals } = parseArgs({
   options: { e2e: { type: 'boolean', default: false } },
   allowPositionals: true,
 })
-/** They take figures, stop the API server, or ask for as much of the node as production would. */
-const alone = /\b(api-server-down|control-faults|fence|footprint|latency|manifests|overlap|soak)\.e2e\.ts$/
+/** They take figures, or ask for as much of the node as production would. */
+const alone = /\b(fence|footprint|latency|manifests|overlap|soak)\.e2e\.ts$/
+/** They stop the API server, and the cluster is slow for a minute after it. */
+const last = /\b(control-faults|api-server-down)\.e2e\.ts$/
 
 /** So few start no faster for it. */
 const fewFiles = 10
@@ -57,8 +59,9 @@ try {
 function groupsOf(files: readonly string[]) {
   if (!values.e2e) return [{ limits: [`--jobs=${availableParallelism()}`, '--timeout=600'], names: files }]
   const groups = [
-    { limits: ['--jobs=2', '--timeout=1000'], names: files.filter((file) => !alone.test(file)) },
+    { limits: ['--jobs=2', '--timeout=1000'], names: files.filter((file) => !alone.test(file) && !last.test(file)) },
     { limits: ['--jobs=1', '--timeout=1000'], names: files.filter((file) => alone.test(file)) },
+    { limits: ['--jobs=1', '--timeout=1000'], names: files.filter((file) => last.test(file)) },
   ]
   return groups.filter(({ names }) => names.length > 0)
 }
