@@ -19,13 +19,23 @@ import { localFilesOf } from './cluster/local-files.ts'
 import { createDomain } from './domain/create-services.ts'
 import { localPodOf } from './domain/local-pod.ts'
 import type { DeploymentSpec } from './domain/model.ts'
-import type { Store } from './domain/ports.ts'
+import type { Cluster, Store } from './domain/ports.ts'
 
 export const publicUrl = 'http://control.test'
 let count = 0
 
+export interface WorldOptions {
+  readonly syncTimeoutMs?: number
+  /** What stands between the controller and the cluster. */
+  readonly around?: (cluster: Cluster) => Cluster
+}
+
 /** An app of its own, with a key; each upload has other bytes. */
-export async function createWorld(t: Test, store: Store, { syncTimeoutMs = 60_000 } = {}) {
+export async function createWorld(
+  t: Test,
+  store: Store,
+  { syncTimeoutMs = 60_000, around = (cluster) => cluster }: WorldOptions = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'aether-controller-'))
   const app = `app-${++count}`
   const ref = { namespace: 'default', app }
@@ -39,11 +49,13 @@ export async function createWorld(t: Test, store: Store, { syncTimeoutMs = 60_00
     const { services, controller } = createDomain({
       store,
       blobs: createFolderBlobs(join(folder, 'artifacts')),
-      cluster: createLocalCluster({
-        folder: join(folder, 'targets'),
-        setAgentToken: store.setAgentToken,
-        intervalMs: 200,
-      }),
+      cluster: around(
+        createLocalCluster({
+          folder: join(folder, 'targets'),
+          setAgentToken: store.setAgentToken,
+          intervalMs: 200,
+        }),
+      ),
       publicUrl,
       syncTimeoutMs,
       treeBlobs: createFolderTrees(join(folder, 'trees'), 1024 ** 2),

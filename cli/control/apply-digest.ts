@@ -17,16 +17,19 @@ export interface Wanted {
 
 const rounds = 4
 
+/** `found` is told of the deployment that is there, before it is changed. */
 export async function applyDigest(
   control: Control,
   wanted: Wanted,
   signal: AbortSignal,
+  found: (live: Deployment | undefined) => Promise<void> = async () => {},
 ): Promise<{ readonly deployment: Deployment; readonly isNew: boolean }> {
   const { app, namespace, environment, ...change } = wanted
   let hasPosted = false
   for (let round = 1; ; round += 1) {
     try {
       const live = await control.findLive(app, namespace)
+      if (round === 1) await found(live) // later, what is there may be by ourselves
       if (live === undefined) {
         hasPosted = true
         return { deployment: (await control.createDeployment(wanted)).value, isNew: true }

@@ -54,9 +54,12 @@ export function createControlPlace(options: ControlPlaceOptions): DevPlace {
           taken = packed.tree
         },
         async deploy() {
-          const meanwhile = last && (await findMeanwhile(control, last))
-          if (meanwhile !== undefined) output.warn(meanwhile)
-          const { deployment } = await applyDigest(control, { app, namespace, digest: packed.digest, ...spec }, signal)
+          const wanted = { app, namespace, digest: packed.digest, ...spec }
+          const before = last
+          const { deployment } = await applyDigest(control, wanted, signal, async (live) => {
+            const meanwhile = before && (await findMeanwhile(control, before, live))
+            if (meanwhile !== undefined) output.warn(meanwhile)
+          })
           id = deployment.id
           last = { id, digest: packed.digest }
         },

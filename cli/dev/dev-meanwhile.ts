@@ -3,15 +3,20 @@
 import { Failure } from '../basics/failure.ts'
 import { shortDigest } from '../basics/table.ts'
 import type { Control } from '../control/control.ts'
-import type { DeploymentEvent } from '../control/shapes.ts'
+import type { Deployment, DeploymentEvent } from '../control/shapes.ts'
 
 export interface LastApplied {
   readonly id: string
   readonly digest: string
 }
 
-/** A sentence, or undefined where nothing happened. */
-export async function findMeanwhile(control: Control, { id, digest }: LastApplied): Promise<string | undefined> {
+/** A sentence, or undefined where nothing happened. `live` is the deployment of now. */
+export async function findMeanwhile(
+  control: Control,
+  { id, digest }: LastApplied,
+  live: Deployment | undefined,
+): Promise<string | undefined> {
+  if (live?.id === id && live.digest === digest) return undefined
   try {
     const { deployment, events } = (await control.viewDeployment(id)).value
     const { app } = deployment

@@ -99,6 +99,38 @@ await test('what is written into the annotations is a change like any other, and
   t.match(await world.lastEvent(), { message: 'recovered' })
 })
 
+await test('pods are told of a change while the Deployment is, and a pass ends when both are', async (t) => {
+  const told: string[] = []
+  let slow = Promise.resolve()
+  const { release, create, hasTarget, services, row } = await createWorld(t, embeddedStore, {
+    around: (cluster) => ({
+      ...cluster,
+      async setTarget(...asked) {
+        await slow
+        await cluster.setTarget(...asked)
+      },
+      async annotatePod(_ref, _name, { digest }) {
+        told.push(String(digest))
+      },
+    }),
+  })
+  const [one, two] = [await release(), await release()]
+  const { id } = await create(one)
+  await eventually('the annotations', () => hasTarget(one))
+  await eventually('it to be applied', async () => (await row()).isApplied)
+  told.length = 0
+  const { promise, reject } = Promise.withResolvers<void>()
+  slow = promise
+  await services().deployments.change(id, { digest: two }, 'bea')
+  await eventually('the pod to be told', () => told.includes(two))
+  t.match(await row(), { isTargetWritten: false }, 'the pass goes on')
+  t.notOk(hasTarget(two))
+  slow = Promise.resolve()
+  reject(new Error('the write was lost'))
+  await eventually('the annotations', () => hasTarget(two))
+  await eventually('it to be written', async () => (await row()).isTargetWritten)
+})
+
 await test('what does not serve in time has failed until it does', async (t) => {
   const { release, create, status, report, row, lastEvent, stop, restart } = await createWorld(t, embeddedStore, {
     syncTimeoutMs: 300,

@@ -3,6 +3,7 @@
 //   4 apply the rest of the spec  5 judge, and record what is new
 // A pass can be repeated from any point, so a crash or a lost connection costs nothing but time.
 
+import type { Digest } from '@aether/contract/digest'
 import { findArtifactFor } from './artifacts.ts'
 import { eventOf, newDigest } from './deployments.ts'
 import { ControlError } from './errors.ts'
@@ -35,6 +36,8 @@ export interface ControllerOptions {
   readonly syncTimeoutMs: number
   readonly log: ControllerLog
   readonly metrics: ControllerMetrics
+  /** Pods that hold a tree are about to ask for another one. */
+  readonly awaitMove: (app: AppName, from: Digest, to: Digest) => void
 }
 
 export interface Controller {
@@ -56,7 +59,7 @@ const lookAgainMs = 30_000
 const kubectl = 'kubectl'
 
 export function createController(options: ControllerOptions): Controller {
-  const { store, cluster, publicUrl, developmentEnvironments, syncTimeoutMs, log, metrics } = options
+  const { store, cluster, publicUrl, developmentEnvironments, syncTimeoutMs, log, metrics, awaitMove } = options
   let isStarted = false
   let starting: Promise<void> | undefined
   const passes = createPasses(pass, (ref, err, retryMs) => {
@@ -138,6 +141,8 @@ export function createController(options: ControllerOptions): Controller {
     if (row.isApplied && view === undefined) return row
     const artifact = await findArtifactFor(store, row, row.digest, options)
     const target = selfTargetOf(artifact, publicUrl, developmentEnvironments.has(row.environment))
+    if (artifact.kind === 'tree' && row.devHot)
+      for (const from of digestsOf(view)) if (from !== row.digest) awaitMove(row.app, from, row.digest)
     try {
       const wrote = view === undefined ? false : await writeTarget(row, view, target)
       if (!row.isApplied) await cluster.apply(row, target)
@@ -151,15 +156,23 @@ export function createController(options: ControllerOptions): Controller {
     return store.changeDeployment(row.id, row.version, { isApplied: true, isTargetWritten: true, currentStatus }, null)
   }
 
-  /** The app's own annotations first: a pod born in this moment asks for what they say. */
+  /** A pod that is born meanwhile asks for what the row says. */
   async function writeTarget(row: Deployment, view: AppView, target: TargetAnnotations): Promise<boolean> {
     const isTemplateBehind = !row.devHot && !isSameTarget(view.templateTarget, target)
     const isBehind = isTemplateBehind || !isSameTarget(view.target, target)
-    // Only a digest of the API is written over whatever is there.
-    if (isBehind) await cluster.setTarget(row, target, row.devHot, row.isTargetWritten ? row.digest : undefined)
     const behind = row.devHot ? view.pods.filter((pod) => !pod.isTerminating && !isSameTarget(pod.target, target)) : []
-    for (let at = 0; at < behind.length; at += podsAtOnce)
-      await Promise.all(behind.slice(at, at + podsAtOnce).map((pod) => cluster.annotatePod(row, pod.name, target)))
+    const annotatePods = async () => {
+      for (let at = 0; at < behind.length; at += podsAtOnce)
+        await allOf(behind.slice(at, at + podsAtOnce).map((pod) => cluster.annotatePod(row, pod.name, target)))
+    }
+    // Only a digest of the API is written over whatever is there; and then the pods need not wait for how that goes.
+    const over = row.isTargetWritten ? row.digest : undefined
+    const setTarget = async () => (isBehind ? cluster.setTarget(row, target, row.devHot, over) : undefined)
+    if (over === undefined) await allOf([setTarget(), annotatePods()])
+    else {
+      await setTarget()
+      await annotatePods()
+    }
     return isBehind || behind.length > 0
   }
 
@@ -235,6 +248,18 @@ export function createController(options: ControllerOptions): Controller {
     wakeApp: (app) =>
       void wakeAll(app).catch((err: unknown) => log.warn({ app, err }, 'its deployments could not be looked at')),
   }
+}
+
+/** Ends when all have: a write that is still under way could land after one of the next pass. */
+async function allOf(writes: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(writes)).find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
+}
+
+/** What the annotations of its pods say, each once. */
+function digestsOf(view: AppView | undefined): ReadonlySet<Digest> {
+  const digests = view?.pods.map(({ target }) => readDigest(target.digest)) ?? []
+  return new Set(digests.filter((digest) => digest !== undefined))
 }
 
 function failure(reason: string, message: string): Judgement {

@@ -1,5 +1,6 @@
 // The domain, brought together: what http/ asks, and the controller that main.ts runs.
 import { createHash } from 'node:crypto'
+import { hexOf } from '@aether/contract/digest'
 import { createAgents } from './agents.ts'
 import { createApps } from './apps.ts'
 import { type ArtifactPolicy, createArtifacts } from './artifacts.ts'
@@ -10,7 +11,7 @@ import type { Blobs, Cluster, Store, TreeBlobs } from './ports.ts'
 import type { Services } from './services.ts'
 import { createTrees, type OwnTrees, type TreePolicy } from './trees.ts'
 
-export interface DomainOptions extends ControllerOptions, ArtifactPolicy, TreePolicy {
+export interface DomainOptions extends Omit<ControllerOptions, 'awaitMove'>, ArtifactPolicy, TreePolicy {
   readonly blobs: Blobs
   readonly treeBlobs: TreeBlobs
 }
@@ -23,8 +24,11 @@ export interface Domain {
 
 export function createDomain(options: DomainOptions): Domain {
   const { store, cluster, blobs, treeBlobs } = options
-  const controller = createController(options)
-  const trees = createTrees(store, treeBlobs, options, controller.wakeApp)
+  const controller = createController({
+    ...options,
+    awaitMove: (app, from, to) => trees.files.prepare(app, hexOf(to), hexOf(from)),
+  })
+  const trees: OwnTrees = createTrees(store, treeBlobs, options, controller.wakeApp)
   return {
     controller,
     trees,

@@ -28,6 +28,8 @@ export interface TreeFilesOptions {
 
 export interface TreeFiles {
   open(app: AppName, digest: string, file: TreeFile): Promise<MadeFile>
+  /** Makes a delta that pods are about to ask for. Where that fails, they ask themselves and hear why. */
+  prepare(app: AppName, digest: string, from: string): void
 }
 
 const endless = {
@@ -110,27 +112,34 @@ export function createTreeFiles({ store, blobs, load, openBytes }: TreeFilesOpti
     if (isLate) throw new ControlError('too_many', 'it is still being made: ask again in a few seconds')
   }
 
+  async function open(app: AppName, digest: string, file: TreeFile): Promise<MadeFile> {
+    const name = digest + (file === 'full' ? fullSuffix : file === 'index' ? indexSuffix : deltaSuffix(file.from))
+    const key = `${app}/${file === 'index' ? digest + fullSuffix : name}`
+    // Again where it went to make room before it was opened.
+    for (let tries = 0; tries < 3; tries++) {
+      const found = await blobs.findMade(app, name)
+      if (found !== undefined) return found
+      const making =
+        underWay.get(key) ??
+        (typeof file === 'string'
+          ? oneFull(() => makeFull(app, digest))
+          : fewDeltas(() => makeDelta(app, file.from, digest))
+        ).finally(() => underWay.delete(key))
+      underWay.set(key, making)
+      await inTime(making)
+    }
+    throw new ControlError(
+      'storage_unavailable',
+      'what is made for pods goes before it is read: give the volume more room',
+    )
+  }
+
   return {
-    async open(app, digest, file) {
-      const name = digest + (file === 'full' ? fullSuffix : file === 'index' ? indexSuffix : deltaSuffix(file.from))
-      const key = `${app}/${file === 'index' ? digest + fullSuffix : name}`
-      // Again where it went to make room before it was opened.
-      for (let tries = 0; tries < 3; tries++) {
-        const found = await blobs.findMade(app, name)
-        if (found !== undefined) return found
-        const making =
-          underWay.get(key) ??
-          (typeof file === 'string'
-            ? oneFull(() => makeFull(app, digest))
-            : fewDeltas(() => makeDelta(app, file.from, digest))
-          ).finally(() => underWay.delete(key))
-        underWay.set(key, making)
-        await inTime(making)
-      }
-      throw new ControlError(
-        'storage_unavailable',
-        'what is made for pods goes before it is read: give the volume more room',
-      )
-    },
+    open,
+    prepare: (app, digest, from) =>
+      void open(app, digest, { from }).then(
+        (file) => file.close(),
+        () => {},
+      ),
   }
 }

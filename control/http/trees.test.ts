@@ -1,5 +1,5 @@
 // Trees by the routes: which objects are lacking, what comes, what becomes an artifact, and what pods are given of it.
-import { readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseIndex } from '@aether/artifact/index-pack'
 import {
@@ -11,7 +11,9 @@ import {
 } from '@aether/artifact/sign'
 import { readArchive } from '@aether/artifact/tree-archive'
 import { buildTree } from '@aether/artifact/tree-build'
+import { agentPaths } from '@aether/contract/control-api'
 import { digestFromHex } from '@aether/contract/digest'
+import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
 import { openControl } from '../test-kit.ts'
 import { digestsOf, lastFileOf, packOf, publish, readDelta, register, sendPack, treeOf } from '../test-trees.ts'
@@ -161,6 +163,27 @@ await test('one delta is made once, however many pods ask for it at once', async
   )
   t.equal(new Set(all.map(({ headers }) => headers.etag)).size, 1)
   t.strictSame(readdirSync(join(folder, 'trees/made', app)), [`${second.digest}.from-${first.digest}`])
+})
+
+await test('the delta of a move is there before a pod asks for it', async (t) => {
+  const { ask, app, folder } = await openControl(t)
+  await publish(ask, app, first)
+  await publish(ask, app, second, first)
+  const spec = { app, environment: 'production', digest: `sha256:${first.digest}`, dev_hot: true }
+  const created = await ask('POST', '/deployments', { as: 'deployer', body: spec })
+  t.equal(created.status, 201)
+  const targets = () => ask('GET', agentPaths.target, { as: 'agent' })
+  await eventually('the first target', async () => (await targets()).json.digest === spec.digest)
+  const made = join(folder, 'trees/made', app)
+  t.notOk(existsSync(made), 'the first arrival is by the pack, which is made when it is asked for')
+  const body = { digest: `sha256:${second.digest}` }
+  t.equal((await ask('PATCH', `/deployments/${String(created.json.id)}`, { as: 'deployer', body })).status, 200)
+  const name = `${second.digest}.from-${first.digest}`
+  await eventually('the delta', () => existsSync(join(made, name)))
+  const [before] = readdirSync(made)
+  t.equal(before, name)
+  const delta = await ask('GET', `/artifacts/${name}`, { as: 'agent' })
+  t.equal((await readDelta(delta.bytes, first, second.digest)).files.size, 1)
 })
 
 await test('a record with other bytes is refused, and those before it stay', async (t) => {
