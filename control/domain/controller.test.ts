@@ -131,6 +131,52 @@ await test('pods are told of a change while the Deployment is, and a pass ends w
   await eventually('it to be written', async () => (await row()).isTargetWritten)
 })
 
+await test('a digest alone reaches the pods first and is applied when it serves; a spec that changed is applied at once', async (t) => {
+  const calls: string[] = []
+  let gone = async () => {}
+  const { release, create, report, status, services, row, ref } = await createWorld(t, embeddedStore, {
+    around: (cluster) => {
+      gone = () => cluster.remove(ref)
+      return {
+        ...cluster,
+        async apply(...asked) {
+          calls.push('apply')
+          await cluster.apply(...asked)
+        },
+        async setTarget(...asked) {
+          calls.push('target')
+          await cluster.setTarget(...asked)
+        },
+      }
+    },
+  })
+  const [one, two, three, four] = [await release(), await release(), await release(), await release()]
+  const { id } = await create(one)
+  await report(one)
+  await status('healthy')
+  t.same(calls.splice(0), ['apply'])
+  const { deployments } = services()
+
+  await deployments.change(id, { digest: two }, 'bea')
+  await eventually('the target', async () => (await row()).isTargetWritten)
+  t.same(calls, ['target'])
+  await report(two)
+  await status('healthy')
+  await eventually('what repairs', () => calls.length === 2)
+  t.same(calls.splice(0), ['target', 'apply'])
+
+  await deployments.change(id, { digest: three, env: { COLOUR: 'blue' } }, 'bea')
+  await eventually('the spec', async () => (await row()).isApplied)
+  t.same(calls.splice(0), ['target', 'apply'])
+  await report(three)
+  await status('healthy')
+
+  await gone()
+  await deployments.change(id, { digest: four }, 'bea')
+  await eventually('it to be there again', () => calls.length > 0)
+  t.same(calls, ['apply'])
+})
+
 await test('what does not serve in time has failed until it does', async (t) => {
   const { release, create, status, report, row, lastEvent, stop, restart } = await createWorld(t, embeddedStore, {
     syncTimeoutMs: 300,

@@ -1,6 +1,7 @@
 // Carries deployments to the cluster and what became of them back. One pass a change, never two of one app at once:
 //   1 read the row and the view   2 take up what was changed in the cluster   3 write the target, pods first
-//   4 apply the rest of the spec  5 judge, and record what is new
+//   4 apply a spec that changed   5 judge, and record what is new
+//   6 once a digest alone has come to its end, apply the spec that did not change: what somebody took away comes back
 // A pass can be repeated from any point, so a crash or a lost connection costs nothing but time.
 
 import type { Digest } from '@aether/contract/digest'
@@ -60,6 +61,8 @@ const kubectl = 'kubectl'
 
 export function createController(options: ControllerOptions): Controller {
   const { store, cluster, publicUrl, developmentEnvironments, syncTimeoutMs, log, metrics, awaitMove } = options
+  /** Deployments whose digest alone changed. */
+  const toRepair = new Set<string>()
   let isStarted = false
   let starting: Promise<void> | undefined
   const passes = createPasses(pass, (ref, err, retryMs) => {
@@ -87,6 +90,12 @@ export function createController(options: ControllerOptions): Controller {
     const judgement = judge({ deployment: written, view: cluster.view(ref), reports, now: new Date(), syncTimeoutMs })
     await settle(written, judgement, ref)
     await forgetPods(written, reports)
+    // 6
+    if (judgement.status === 'syncing' || !toRepair.has(written.id)) return
+    const failed = await refusalOf(async () => cluster.apply(written, await targetOf(written)))
+    toRepair.delete(written.id)
+    const { app, namespace } = ref
+    if (failed !== undefined) log.warn({ app, namespace, reason: failed.reason }, failed.message ?? 'not applied again')
   }
 
   /** A pod that has just spoken may not be seen yet, so only what was said long ago goes. */
@@ -138,22 +147,25 @@ export function createController(options: ControllerOptions): Controller {
 
   /** Brings row and annotations to the cluster. Undefined where the row changed meanwhile. */
   async function write(row: Deployment, view: AppView | undefined): Promise<Deployment | Judgement | undefined> {
-    if (row.isApplied && view === undefined) return row
-    const artifact = await findArtifactFor(store, row, row.digest, options)
-    const target = selfTargetOf(artifact, publicUrl, developmentEnvironments.has(row.environment))
-    if (artifact.kind === 'tree' && row.devHot)
-      for (const from of digestsOf(view)) if (from !== row.digest) awaitMove(row.app, from, row.digest)
-    try {
+    const isNew = !row.isApplied || !row.isTargetWritten
+    if (!isNew && view === undefined) return row
+    const target = await targetOf(row)
+    if (row.devHot) for (const from of digestsOf(view)) if (from !== row.digest) awaitMove(row.app, from, row.digest)
+    const failed = await refusalOf(async () => {
       const wrote = view === undefined ? false : await writeTarget(row, view, target)
-      if (!row.isApplied) await cluster.apply(row, target)
-      if (wrote || !row.isApplied) metrics.propagated((Date.now() - row.digestAt.getTime()) / 1000)
-    } catch (error) {
-      if (error instanceof ControlError && error.code === 'cluster_refused') return failure(error.code, error.message)
-      throw error
-    }
-    if (row.isApplied) return row
+      if (!row.isApplied || view === undefined) await cluster.apply(row, target)
+      else if (isNew) toRepair.add(row.id)
+      if (wrote || isNew) metrics.propagated((Date.now() - row.digestAt.getTime()) / 1000)
+    })
+    if (failed !== undefined) return failed
+    if (!isNew) return row
     const currentStatus = row.currentStatus === 'pending' ? 'syncing' : row.currentStatus
     return store.changeDeployment(row.id, row.version, { isApplied: true, isTargetWritten: true, currentStatus }, null)
+  }
+
+  async function targetOf(row: Deployment): Promise<TargetAnnotations> {
+    const artifact = await findArtifactFor(store, row, row.digest, options)
+    return selfTargetOf(artifact, publicUrl, developmentEnvironments.has(row.environment))
   }
 
   /** A pod that is born meanwhile asks for what the row says. */
@@ -247,6 +259,17 @@ export function createController(options: ControllerOptions): Controller {
     alone: passes.alone,
     wakeApp: (app) =>
       void wakeAll(app).catch((err: unknown) => log.warn({ app, err }, 'its deployments could not be looked at')),
+  }
+}
+
+/** What the cluster refuses is the deployment's failure; what it cannot do now, the pass'. */
+async function refusalOf(work: () => Promise<void>): Promise<Judgement | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    if (error instanceof ControlError && error.code === 'cluster_refused') return failure(error.code, error.message)
+    throw error
   }
 }
 

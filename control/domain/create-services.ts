@@ -44,11 +44,10 @@ export function createDomain(options: DomainOptions): Domain {
   }
 }
 
-/** A token of the table, or a pod's: a JSON Web Token has three parts (RFC 7519), and ours never do. */
+/** A pod's token is a JSON Web Token, of three parts (RFC 7519); any other is one of the table. */
 async function authenticate(store: Store, cluster: Cluster, token: string) {
-  const known = await store.findToken(createHash('sha256').update(token).digest('hex'))
-  if (known !== undefined) return known
-  return token.split('.').length === 3 ? cluster.identify(token) : undefined
+  const agent = token.split('.').length === 3 ? await cluster.identify(token) : undefined
+  return agent ?? store.findToken(createHash('sha256').update(token).digest('hex'))
 }
 
 async function faultsOf(store: Store, cluster: Cluster): Promise<readonly string[]> {

@@ -1,5 +1,6 @@
 // Deployments as the API changes them. A change is written to the database and answered; the controller carries it to
 // the cluster, again and again until it is there, so what was acknowledged is never lost.
+import { isDeepStrictEqual } from 'node:util'
 import type { Digest } from '@aether/contract/digest'
 import { findApp } from './apps.ts'
 import { findArtifactFor } from './artifacts.ts'
@@ -110,11 +111,13 @@ export function newDigest(digest: Digest): DeploymentChange {
   }
 }
 
-function toBeApplied({ currentStatus }: Deployment, spec: Partial<DeploymentSpec>): DeploymentChange {
+/** What is applied stays so where the spec says what it said. */
+function toBeApplied(now: Deployment, spec: Partial<DeploymentSpec>): DeploymentChange {
+  const isSame = isDeepStrictEqual({ ...now, ...spec }, { ...now })
   return {
     ...spec,
-    isApplied: false,
-    currentStatus: currentStatus === 'pending' ? 'pending' : 'syncing',
+    isApplied: now.isApplied && isSame,
+    currentStatus: now.currentStatus === 'pending' ? 'pending' : 'syncing',
     failureReason: null,
     failureMessage: null,
   }
