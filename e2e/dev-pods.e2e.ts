@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { loadConfig } from './kit/config.ts'
 import {
   createKubeconfig,
   createPodsDeveloper,
@@ -18,8 +19,10 @@ import { answersOf } from './kit/hello-app.ts'
 import { listPods, nameOf, readyPods, runInside } from './kit/pods.ts'
 import { runScenario } from './kit/run-scenario.ts'
 import type { Scenario } from './kit/scenario.ts'
+import { countOnDisk, listCommands } from './kit/soak.ts'
 import { until } from './kit/until.ts'
 
+const keepReleases = 3
 const hello = fileURLToPath(new URL('../examples/hello', import.meta.url))
 
 await runScenario('dev in pods alone', async (t, scenario) => {
@@ -101,12 +104,19 @@ await runScenario('dev in pods alone', async (t, scenario) => {
   const awake = await readyPods(scenario, 2)
   for (const one of awake) await untilAnswer(one, 'after a sleep')
 
-  const rounds = 100
-  for (let count = 1; count <= rounds; count += 1) {
-    await save(`burst ${count}`)
-    await sleep(30)
+  t.comment('saves that do not wait for each other: the last one serves')
+  const rhythms = [
+    { name: 'each second', saves: loadConfig().latencyRefreshes, everyMs: 1000 },
+    { name: 'burst', saves: 100, everyMs: 30 },
+  ]
+  for (const { name, saves, everyMs } of rhythms) {
+    for (let count = 1; count <= saves; count += 1) {
+      await save(`${name} ${count}`)
+      await sleep(everyMs)
+    }
+    for (const one of awake) await untilAnswer(one, `${name} ${saves}`)
   }
-  for (const one of awake) await untilAnswer(one, `burst ${rounds}`)
+  const answer = 'burst 100'
 
   dev.kill('SIGINT')
   t.equal(await dev.ended, 130)
@@ -115,7 +125,17 @@ await runScenario('dev in pods alone', async (t, scenario) => {
     await until('the end of the relay', async () =>
       (await countRelays(scenario, nameOf(one))) === 0 ? true : undefined,
     )
-  t.same(await answersOf(scenario, awake), [`burst ${rounds}`, `burst ${rounds}`])
+  t.same(await answersOf(scenario, awake), [answer, answer])
+  for (const one of awake) {
+    const disk = await countOnDisk(scenario, one)
+    t.ok(Number(disk.releases) <= keepReleases, `${disk.releases} releases on disk`)
+    t.match(disk, { records: disk.releases, staging: 0 }, 'a record for each, and nothing in staging')
+    const apps = await until('one process of the app', async () => {
+      const found = (await listCommands(scenario, one)).filter((command) => command.includes('server.js'))
+      return found.length === 1 ? found : undefined
+    })
+    t.equal(apps.length, 1)
+  }
 })
 
 /** As a network that drops, or an API server that restarts, would. */

@@ -15,6 +15,8 @@ export interface Wait {
   readonly signal: AbortSignal
 }
 
+/** None serves sooner, and to be asked meanwhile keeps control from bringing it. */
+const soonestMs = 100
 /** Between two questions: most releases serve within a second, and a slow one is not asked for often. */
 const firstPauseMs = 50
 const longestPauseMs = 500
@@ -23,6 +25,7 @@ export async function waitUntilServing(control: Control, wait: Wait): Promise<vo
   const { id, app, digest, output, signal } = wait
   const until = performance.now() + wait.timeoutMs
   const next = `aether status ${app} shows its pods, aether logs ${app} what they wrote`
+  await sleep(soonestMs, undefined, { signal })
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 1.1)) {
     const { deployment, pods } = (await control.viewDeployment(id)).value
     if (deployment.desiredStatus === 'stopped')

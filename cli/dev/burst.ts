@@ -11,7 +11,7 @@ export interface Burst {
   close(): void
 }
 
-const quietMs = 50
+const quietMs = 30
 const longestMs = 1_000
 const foreverMs = 2 ** 31 - 1
 

@@ -99,7 +99,7 @@ await test('what is written into the annotations is a change like any other, and
   t.match(await world.lastEvent(), { message: 'recovered' })
 })
 
-await test('pods are told of a change while the Deployment is, and a pass ends when both are', async (t) => {
+await test('pods are told of a change before the Deployment is, and a pass ends when both are', async (t) => {
   const told: string[] = []
   let slow = Promise.resolve()
   const { release, create, hasTarget, services, row } = await createWorld(t, embeddedStore, {
@@ -131,7 +131,7 @@ await test('pods are told of a change while the Deployment is, and a pass ends w
   await eventually('it to be written', async () => (await row()).isTargetWritten)
 })
 
-await test('a digest alone reaches the pods first and is applied when it serves; a spec that changed is applied at once', async (t) => {
+await test('a digest alone is written, and what stands around it applied a while later; a spec that changed is applied at once', async (t) => {
   const calls: string[] = []
   let gone = async () => {}
   const { release, create, report, status, services, row, ref } = await createWorld(t, embeddedStore, {

@@ -1,7 +1,7 @@
 // Carries deployments to the cluster and what became of them back. One pass a change, never two of one app at once:
 //   1 read the row and the view   2 take up what was changed in the cluster   3 write the target, pods first
 //   4 apply a spec that changed   5 judge, and record what is new
-//   6 once a digest alone has come to its end, apply the spec that did not change: what somebody took away comes back
+//   6 a while after a digest alone changed, apply the spec all the same: what somebody took away comes back
 // A pass can be repeated from any point, so a crash or a lost connection costs nothing but time.
 
 import type { Digest } from '@aether/contract/digest'
@@ -57,12 +57,14 @@ const podsAtOnce = 16
 const unseenPodMs = 600_000
 /** Until what was refused, or waits for an artifact, is looked at again, should nothing say that it changed. */
 const lookAgainMs = 30_000
+/** Who saves a file saves another, and a dozen requests to the API server would meet it. */
+const repairMs = 5_000
 const kubectl = 'kubectl'
 
 export function createController(options: ControllerOptions): Controller {
   const { store, cluster, publicUrl, developmentEnvironments, syncTimeoutMs, log, metrics, awaitMove } = options
-  /** Deployments whose digest alone changed. */
-  const toRepair = new Set<string>()
+  /** Deployments whose digest alone changed, and when each is to be applied. */
+  const toRepair = new Map<string, number>()
   let isStarted = false
   let starting: Promise<void> | undefined
   const passes = createPasses(pass, (ref, err, retryMs) => {
@@ -91,7 +93,9 @@ export function createController(options: ControllerOptions): Controller {
     await settle(written, judgement, ref)
     await forgetPods(written, reports)
     // 6
-    if (judgement.status === 'syncing' || !toRepair.has(written.id)) return
+    const repairAt = toRepair.get(written.id)
+    if (judgement.status === 'syncing' || repairAt === undefined) return
+    if (Date.now() < repairAt) return passes.at(ref, repairAt)
     const failed = await refusalOf(async () => cluster.apply(written, await targetOf(written)))
     toRepair.delete(written.id)
     const { app, namespace } = ref
@@ -154,7 +158,7 @@ export function createController(options: ControllerOptions): Controller {
     const failed = await refusalOf(async () => {
       const wrote = view === undefined ? false : await writeTarget(row, view, target)
       if (!row.isApplied || view === undefined) await cluster.apply(row, target)
-      else if (isNew) toRepair.add(row.id)
+      else if (isNew) toRepair.set(row.id, Date.now() + repairMs)
       if (wrote || isNew) metrics.propagated((Date.now() - row.digestAt.getTime()) / 1000)
     })
     if (failed !== undefined) return failed
@@ -173,18 +177,12 @@ export function createController(options: ControllerOptions): Controller {
     const isTemplateBehind = !row.devHot && !isSameTarget(view.templateTarget, target)
     const isBehind = isTemplateBehind || !isSameTarget(view.target, target)
     const behind = row.devHot ? view.pods.filter((pod) => !pod.isTerminating && !isSameTarget(pod.target, target)) : []
-    const annotatePods = async () => {
-      for (let at = 0; at < behind.length; at += podsAtOnce)
-        await allOf(behind.slice(at, at + podsAtOnce).map((pod) => cluster.annotatePod(row, pod.name, target)))
-    }
     // Only a digest of the API is written over whatever is there; and then the pods need not wait for how that goes.
     const over = row.isTargetWritten ? row.digest : undefined
-    const setTarget = async () => (isBehind ? cluster.setTarget(row, target, row.devHot, over) : undefined)
-    if (over === undefined) await allOf([setTarget(), annotatePods()])
-    else {
-      await setTarget()
-      await annotatePods()
-    }
+    if (isBehind && over !== undefined) await cluster.setTarget(row, target, row.devHot, over)
+    for (let at = 0; at < behind.length; at += podsAtOnce)
+      await allOf(behind.slice(at, at + podsAtOnce).map((pod) => cluster.annotatePod(row, pod.name, target)))
+    if (isBehind && over === undefined) await cluster.setTarget(row, target, row.devHot)
     return isBehind || behind.length > 0
   }
 

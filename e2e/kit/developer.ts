@@ -200,7 +200,7 @@ export function untilAnswer({ ip: host }: Pod, wanted: string): Promise<true> {
     const { body } = await ask({ host, port: 8080, path: '/' })
     if (body.trim() === wanted) return true
     if (performance.now() > deadline) throw new Error(`${wanted} never came; it answers ${body}`)
-    await sleep(3)
+    await sleep(5)
     return look()
   }
   return look()
