@@ -107,6 +107,7 @@ async function playAgents(
           reason: isOk ? null : 'unhealthy',
           detail: isOk ? null : 'exited',
           message: isOk ? null : 'the app ended with exit code 7',
+          ...(isOk ? {} : { output: 'server.js:1\n\nSyntaxError: a brace is missing\n    at server.js:1' }),
           ms: isOk ? 42 : null,
         }
         const answer = await fetch(`${url}${agentPaths.outcome}`, {

@@ -56,6 +56,8 @@ export interface Outcome {
   readonly reason: string | null
   readonly detail: string | null
   readonly message: string | null
+  /** What the app wrote to stderr last, where it did not come up; said in development alone. At most 4096 characters. */
+  readonly output?: string | null
   /** Milliseconds from the annotation seen to serving; null where nothing had to be done. */
   readonly ms: number | null
 }

@@ -55,7 +55,10 @@ await runScenario('dev by control', async (t, scenario) => {
     )
 
   await writeFile(server, `${source} what is this`)
-  t.match(await dev.next(), { outcome: 'failed', error: { code: 'unhealthy', message: /ended while it started/ } })
+  t.match(await dev.next(), {
+    outcome: 'failed',
+    error: { code: 'unhealthy', message: /^SyntaxError: .*ended while it started/ },
+  })
   t.same(await answersOf(scenario, pods), [`save ${saved.length}`], 'the last good one serves on')
 
   const elsewhere = { app: 'hello', environment: 'production', digest: first.digest, dev_hot: true }

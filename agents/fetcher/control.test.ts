@@ -216,6 +216,24 @@ await test('without a target it keeps what init-fetch activated and says its out
   t.equal(fetcher.markers().length, 2)
 })
 
+await test('the words of an app that did not come up are told in development alone', async (t) => {
+  for (const [isDevelopment, told] of [
+    ['true', 'SyntaxError: no'],
+    ['false', undefined],
+  ] as const) {
+    const pod = await createPod(t, { AETHER_SUPERVISED: 'true', AETHER_DEVELOPMENT_SIGNATURES: isDevelopment })
+    await pod.control.start()
+    const one = pod.make('one')
+    await pod.startWith(one)
+    pod.annotate(one.annotations)
+    pod.start()
+    const said = { reason: 'unhealthy', detail: 'exited', message: 'exit 1', output: 'SyntaxError: no' } as const
+    pod.say({ activation: 1, digest: one.digest, outcome: 'fail', ...said })
+    const outcome = await pod.outcome(1)
+    t.match(outcome, { outcome: 'fail', message: 'exit 1', output: told })
+  }
+})
+
 await test('a first release that did not come up is never told to be well', async (t) => {
   const pod = await createPod(t, { AETHER_SUPERVISED: 'true' })
   await pod.control.start()

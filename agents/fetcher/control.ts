@@ -16,7 +16,7 @@ export interface Joined {
 /** The observer itself, and nothing else, where AETHER_CONTROL_URL is not set. */
 export async function joinControl(
   observer: Observer,
-  { control, tellAgainMs }: Pick<FetcherConfig, 'control' | 'tellAgainMs'>,
+  { control, tellAgainMs, refresh }: Pick<FetcherConfig, 'control' | 'tellAgainMs' | 'refresh'>,
   log: Log,
   registry: Registry,
 ): Promise<Joined> {
@@ -27,5 +27,5 @@ export async function joinControl(
   const authorize = createControlToken(control, log)
   const box = createOutcomeBox()
   const reporter = createReporter(box, createControlClient(control.url, authorize), tellAgainMs, log, registry)
-  return { observer: recordOutcomes(observer, box), authorize, parts: [reporter] }
+  return { observer: recordOutcomes(observer, box, refresh.policy.takesDevelopment), authorize, parts: [reporter] }
 }

@@ -21,8 +21,8 @@ export function createOutcomeBox(): OutcomeBox {
   return createMailbox<Outcome>(() => false)
 }
 
-/** The observer, which puts each outcome that it is told of into the box. */
-export function recordOutcomes(observer: Observer, box: OutcomeBox): Observer {
+/** The observer, which puts each outcome that it is told of into the box; `isDevelopment` with the app's own words. */
+export function recordOutcomes(observer: Observer, box: OutcomeBox, isDevelopment: boolean): Observer {
   return {
     ...observer,
     ok(settled, state) {
@@ -36,7 +36,9 @@ export function recordOutcomes(observer: Observer, box: OutcomeBox): Observer {
       if (about === undefined) return
       const { reason, detail, message } = error
       const said = { reason, detail, message: message.slice(0, maxMessage), ms: Math.round(ms) }
-      box.put({ digest: about.digest, outcome: 'fail', serving: state.lastDigest, ...said })
+      const output = isDevelopment ? (state.failed?.output ?? null) : null
+      const words = output === null ? {} : { output }
+      box.put({ digest: about.digest, outcome: 'fail', serving: state.lastDigest, ...said, ...words })
     },
     noop(digest) {
       observer.noop(digest)

@@ -4,6 +4,7 @@ import type { Digest } from '@aether/contract/digest'
 import { type FetcherState, freshState, parseFetcherState } from '@aether/contract/fetcher-state'
 import { isDetailOf, isReason, retryRuleOf } from '@aether/contract/reasons'
 import { parseSupervisorState, type SupervisorState } from '@aether/contract/supervisor-state'
+import { withAppError } from '../basics/app-error.ts'
 import { Failure } from '../basics/failure.ts'
 import { shortDigest } from '../basics/table.ts'
 
@@ -37,11 +38,10 @@ export function outcomeOf({ fetcher, supervisor }: PodRecords, wanted: Wanted): 
   if (failed === null || (failed.digest !== digest && failed.digest !== null)) return undefined
   const isOld = fetcher.failures === before.fetcher.failures && before.fetcher.failed?.digest === failed.digest
   if (isOld || heals(failed.reason, failed.detail)) return undefined
-  const output = failed.output?.split('\n') ?? []
-  const own = output.find((line) => /^(?:Uncaught )?(?:[A-Z]\w*)?Error\b/.test(line))
-  return new Failure('failed', own === undefined ? failed.message : `${own}: ${failed.message}`, {
+  const { message, detail } = withAppError(failed.message, failed.output)
+  return new Failure('failed', message, {
     code: failed.reason,
-    detail: output,
+    detail,
     ...(failed.reason === 'signature' || failed.reason === 'key' ? { next: nextForKeys } : {}),
   })
 }

@@ -37,6 +37,8 @@ export interface Pod {
   readonly reason: string | null
   readonly detail: string | null
   readonly message: string | null
+  /** Of the app, in environments for development. */
+  readonly output: string | null
   readonly ms: number | null
   readonly at: string
 }
@@ -89,6 +91,7 @@ export function parseDeploymentView(answer: Answer): DeploymentView {
       reason: pod.textOrNull('reason'),
       detail: pod.textOrNull('detail'),
       message: pod.textOrNull('message'),
+      output: pod.textOrNull('output'),
       ms: pod.countOrNull('ms'),
       at: pod.text('at'),
     })),

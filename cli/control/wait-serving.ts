@@ -1,6 +1,7 @@
 // Waits until an app serves a digest, or is known not to.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Digest } from '@aether/contract/digest'
+import { withAppError } from '../basics/app-error.ts'
 import { Failure } from '../basics/failure.ts'
 import type { Output } from '../basics/output.ts'
 import { shortDigest } from '../basics/table.ts'
@@ -33,15 +34,12 @@ export async function waitUntilServing(control: Control, wait: Wait): Promise<vo
     if (deployment.digest !== digest)
       throw new Failure('failed', `${app} was meanwhile moved to ${shortDigest(deployment.digest)}`, { next })
     if (deployment.status === 'running') return output.transient('')
-    if (deployment.status === 'failed')
-      throw new Failure(
-        'failed',
-        `${app} does not serve ${shortDigest(digest)}: ${deployment.failureMessage ?? 'no message'}`,
-        {
-          code: deployment.failureReason ?? undefined,
-          next,
-        },
-      )
+    if (deployment.status === 'failed') {
+      const why = `${app} does not serve ${shortDigest(digest)}: ${deployment.failureMessage ?? 'no message'}`
+      const said = pods.find((pod) => pod.digest === digest && pod.output !== null)?.output ?? null
+      const { message, detail } = withAppError(why, said)
+      throw new Failure('failed', message, { code: deployment.failureReason ?? undefined, detail, next })
+    }
     const there = pods.filter((pod) => pod.serving === digest).length
     const state = `${deployment.currentStatus}, ${there} of ${deployment.replicas} pods serve it`
     if (performance.now() > until)

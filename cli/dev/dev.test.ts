@@ -164,7 +164,8 @@ await test('the key of this machine signs for environments of development, once 
       AETHER_DEVELOPMENT_ENVIRONMENTS: 'development,preview',
     },
   )
-  control.playAgents()
+  let isWell = true
+  control.playAgents(() => (isWell ? 'ok' : 'fail'))
   const dev = (...more: readonly string[]) => run(t, ['dev', '--hot', '--no-logs', ...more], { cwd: folder, env })
   const unknown = await dev('--environment', 'development')
   t.match(unknown, { code: 1, stderr: /signature_required/ })
@@ -182,6 +183,12 @@ await test('the key of this machine signs for environments of development, once 
   const told = readFileSync(join(folder, '../data/targets/default/shop/annotations'), 'utf8')
   t.match(told, new RegExp(`aether.dev/digest="${String(saved.digest)}"`))
   t.match(told, /aether.dev\/signature="dev:[0-9a-f]{128}"/)
+  isWell = false
+  write(folder, 'server.js', '// 3\n')
+  t.match(await running.next(), {
+    outcome: 'failed',
+    error: { code: 'unhealthy', message: /^SyntaxError: a brace is missing: shop does not serve .*exit code 7$/ },
+  })
 })
 
 await test("the app's logs are in the same window, and a cluster that is not there is said once", async (t) => {

@@ -36,8 +36,10 @@ export function createAgents(
       return target
     },
     async report(agent, outcome) {
-      const { id } = await liveOf(agent)
-      await store.putReport(id, { ...outcome, podUid: agent.podUid, podName: agent.podName })
+      const { id, environment } = await liveOf(agent)
+      // What an app writes may be a secret of production.
+      const output = policy.developmentEnvironments.has(environment) ? (outcome.output ?? null) : null
+      await store.putReport(id, { ...outcome, output, podUid: agent.podUid, podName: agent.podName })
       wake(agent)
     },
   }

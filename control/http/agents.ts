@@ -50,6 +50,11 @@ export function addAgentRoutes(instance: Instance, agents: Agents): void {
             reason: word,
             detail: word,
             message: Type.Union([text(2000), Type.Null()]),
+            output: Type.Optional(
+              Type.Union([text(4096), Type.Null()], {
+                description: 'What the app wrote last; kept in environments for development alone.',
+              }),
+            ),
             ms: Type.Union([Type.Integer({ minimum: 0, maximum: 2_147_483_647 }), Type.Null()]),
           },
           { ...strict, title: 'Outcome' },

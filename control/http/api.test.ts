@@ -1,7 +1,7 @@
 // The routes, on the real domain, database, folder and targets; test-kit.ts holds each answer against the document.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { roles } from '@aether/contract/control-api'
+import { agentPaths, roles } from '@aether/contract/control-api'
 import { eventually } from '@aether/runtime/test-process'
 import { test } from 'tap'
 import { errorTable } from '../domain/errors.ts'
@@ -264,4 +264,23 @@ await test('the document has an id, a tag and a summary for each operation, and 
     rows.slice(0, Object.keys(errorTable).length).map(([, code, status, title]) => [code, Number(status), title]),
     Object.entries(errorTable).map(([code, { status, title }]) => [code, status, title]),
   )
+})
+
+await test('what an app wrote last is kept where its environment is one for development, and nowhere else', async (t) => {
+  for (const [environment, kept] of [
+    ['development', 'SyntaxError: no'],
+    ['production', null],
+  ] as const) {
+    const { ask, app, upload } = await openControl(t)
+    const bytes = Buffer.from(environment)
+    await upload(bytes)
+    const digest = digestOf(bytes)
+    const made = await ask('POST', '/deployments', { as: 'deployer', body: { app, environment, digest } })
+    const path = `/deployments/${String(made.json.id)}`
+    await eventually('it to be applied', async () => (await ask('GET', path)).json.current_status === 'syncing')
+    const failed = { outcome: 'fail', serving: null, reason: 'unhealthy', detail: 'exited', message: 'it ended', ms: 5 }
+    const body = { digest, ...failed, output: 'SyntaxError: no' }
+    t.equal((await ask('PUT', agentPaths.outcome, { as: 'agent', body })).status, 204)
+    t.match(await ask('GET', path), { json: { pods: [{ message: 'it ended', output: kept }] } }, environment)
+  }
 })

@@ -113,6 +113,7 @@ const podBody = Type.Object(
     reason: nullableText,
     detail: nullableText,
     message: nullableText,
+    output: nullableText,
     ms: Type.Union([Type.Number(), Type.Null()]),
     at: time,
   },
@@ -191,6 +192,7 @@ export function formatView({ deployment, events, pods }: DeploymentView) {
   }
 }
 
-function formatReport({ podName, digest: asked, outcome, serving, reason, detail, message, ms, at }: Report) {
-  return { pod: podName, digest: asked, outcome, serving, reason, detail, message, ms, at: at.toISOString() }
+function formatReport({ podName: pod, digest: asked, outcome, serving, reason, detail, message, ms, ...more }: Report) {
+  const { output = null, at } = more
+  return { pod, digest: asked, outcome, serving, reason, detail, message, output, ms, at: at.toISOString() }
 }

@@ -38,12 +38,12 @@ export function createEvents(
     async putReport(deploymentId, report) {
       await database.write(
         `INSERT INTO deployment_reports
-           (deployment_id, pod_uid, pod_name, digest, outcome, serving, reason, detail, message, ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+           (deployment_id, pod_uid, pod_name, digest, outcome, serving, reason, detail, message, ms, output)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (deployment_id, pod_uid) DO UPDATE SET
-           (pod_name, digest, outcome, serving, reason, detail, message, ms, at) =
+           (pod_name, digest, outcome, serving, reason, detail, message, ms, output, at) =
            (excluded.pod_name, excluded.digest, excluded.outcome, excluded.serving, excluded.reason, excluded.detail,
-            excluded.message, excluded.ms, now())`,
+            excluded.message, excluded.ms, excluded.output, now())`,
         [
           deploymentId,
           report.podUid,
@@ -55,6 +55,7 @@ export function createEvents(
           bounded(report.detail),
           bounded(report.message),
           report.ms,
+          bounded(report.output ?? null),
         ],
       )
     },
@@ -102,6 +103,7 @@ function reportOf(row: Row): Report {
     detail: row.textOrNull('detail'),
     message: row.textOrNull('message'),
     ms: row.countOrNull('ms'),
+    output: row.textOrNull('output'),
     at: row.time('at'),
   }
 }
