@@ -99,6 +99,31 @@ await test('requests that were sent at once on one connection are all answered, 
   )
 })
 
+await test('a server on a port of no name is drained too, and one that plain TCP hands its connections to', async (t) => {
+  const source = (version: string) => `import { createServer } from 'node:http'
+import { createServer as createTcp } from 'node:net'
+import { appendFileSync } from 'node:fs'
+const slowly = (request, response) => setTimeout(() => response.end('slow ${version}'), 600)
+const side = createServer(slowly).listen(0, '127.0.0.1')
+const within = createServer(slowly)
+const tcp = createTcp((socket) => within.emit('connection', socket)).listen(0, '127.0.0.1')
+process.on('SIGTERM', () => { appendFileSync(process.env.NOTES, 'term ${version}\\n'); process.exit(0) })
+createServer((request, response) => {
+  response.end(request.url === '/ports' ? [side.address().port, tcp.address().port].join() : '${version}')
+}).listen(process.env.PORT)
+`
+  const { url, swap, notes } = await twoReleases(t, {}, source)
+  for (let asked = 0; asked < 3; asked++) await ask(url)
+  const ports = (await ask(`${url}/ports`)).split(',')
+  const slow = Promise.all(ports.map((port) => ask(`http://127.0.0.1:${port}`)))
+  await sleep(100)
+  await swap()
+  t.equal(await ask(url), 'two')
+  t.same(notes(), [], 'the old one is not asked to end')
+  t.same(await slow, ['slow one', 'slow one'])
+  await eventually('the end of the old one', () => notes().length === 1)
+})
+
 await test('an app that says keep-alive itself loses its connections to the next process all the same', async (t) => {
   const source = (version: string) => `import { createServer } from 'node:http'
 createServer((request, response) => {

@@ -42,6 +42,11 @@ exports.createTracker = (isMember, onForeign) => {
       isTold = false
     }
   }
+  /** From now on each request is told. */
+  function expectForeign() {
+    mayBeForeign = true
+    tellEach()
+  }
   tellEach()
 
   function prune() {
@@ -74,6 +79,8 @@ exports.createTracker = (isMember, onForeign) => {
       if (raw.size > 0) prune()
       return raw.size > 0
     },
+    /** A server listens that is not tracked, or what one accepts may be given to another. */
+    expectForeign,
     /** Called with each answer that is begun from now on. */
     eachAnswer(handler) {
       onAnswer = handler
@@ -97,10 +104,7 @@ exports.createTracker = (isMember, onForeign) => {
       servers.add(server)
       if (isByPrimary) byPrimary.add(server)
       const kind = kindOf(server)
-      if (kind === 'tcp' || kind === 'tls') {
-        mayBeForeign = true
-        tellEach()
-      }
+      if (kind === 'tcp' || kind === 'tls') expectForeign()
       server.on('connection', (socket) => {
         keep(raw, socket)
         if (kind === 'http' || kind === 'tcp') plain.add(socket)

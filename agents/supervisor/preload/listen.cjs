@@ -30,6 +30,7 @@ exports.installListen = (settings, held, handUp, tracker, control) => {
   net.Server.prototype.listen = function (...args) {
     const asked = readArguments(args)
     if (asked === undefined) {
+      tracker.expectForeign()
       if (family !== undefined) shareHandle(this, args[0])
       return listen.apply(this, args)
     }
