@@ -18,6 +18,15 @@ export interface ProgramResult {
   readonly lines: readonly string[]
 }
 
+/** Nothing but what it is given, and no more than we can hold. */
+const bounded = {
+  extendEnv: false,
+  reject: false,
+  all: true,
+  stdin: 'ignore',
+  maxBuffer: 16 * 1024 * 1024,
+} as const
+
 /** Throws Failure `runtime` where it is not installed; `next` says how to get it. */
 export async function runProgram(
   file: string,
@@ -26,15 +35,11 @@ export async function runProgram(
   next: string,
 ): Promise<ProgramResult> {
   const result = await execa(file, args, {
+    ...bounded,
     cwd,
     env,
-    extendEnv: false,
-    reject: false,
-    all: true,
-    stdin: 'ignore',
     timeout: timeoutMs,
     cancelSignal: signal,
-    maxBuffer: 16 * 1024 * 1024,
   })
   signal.throwIfAborted()
   if (result.code === 'ENOENT') throw missingProgram(file, next, result.cause)
@@ -69,14 +74,10 @@ export interface GroupOptions {
 /** Runs what a user wrote, with all that it starts as one group, which is killed when its time is over or `signal` is aborted. */
 export async function runGroup(file: string, args: readonly string[], { cwd, env, limitMs, signal }: GroupOptions) {
   const child = execa(file, args, {
+    ...bounded,
     cwd,
     env,
-    extendEnv: false,
-    reject: false,
-    all: true,
-    stdin: 'ignore',
     detached: true,
-    maxBuffer: 16 * 1024 * 1024,
   })
   let isLate = false
   const endRest = () => {

@@ -50,8 +50,9 @@ export function addAgentRoutes(instance: Instance, agents: Agents): void {
             reason: word,
             detail: word,
             message: Type.Union([text(2000), Type.Null()]),
+            // Whatever the app wrote: a byte in it is no reason to refuse the outcome.
             output: Type.Optional(
-              Type.Union([text(4096), Type.Null()], {
+              Type.Union([Type.String({ maxLength: 4096 }), Type.Null()], {
                 description: 'What the app wrote last; kept in environments for development alone.',
               }),
             ),

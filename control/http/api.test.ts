@@ -279,7 +279,7 @@ await test('what an app wrote last is kept where its environment is one for deve
     const path = `/deployments/${String(made.json.id)}`
     await eventually('it to be applied', async () => (await ask('GET', path)).json.current_status === 'syncing')
     const failed = { outcome: 'fail', serving: null, reason: 'unhealthy', detail: 'exited', message: 'it ended', ms: 5 }
-    const body = { digest, ...failed, output: 'SyntaxError: no' }
+    const body = { digest, ...failed, output: 'Syntax\0Error: no' }
     t.equal((await ask('PUT', agentPaths.outcome, { as: 'agent', body })).status, 204)
     t.match(await ask('GET', path), { json: { pods: [{ message: 'it ended', output: kept }] } }, environment)
   }
