@@ -123,7 +123,8 @@ async function loseControl(t: Test, { scenario, control, app, pod, id }: Given, 
   const view = await app.awaitView('running', ({ status, digest }) => status === 'running' && digest === release.digest)
   const recorded = view.events.filter(({ action, to_digest: to }) => action === 'rollout' && to === release.digest)
   t.match(recorded, [{ actor: 'e2e-admin' }], 'it is carried out, and recorded once')
-  t.same(faultsSince(view), [], 'and no failure is shown on the way')
+  const faults = faultsSince(view)
+  t.same(faults, [], `failures shown on the way: ${faults.join('; ') || 'none'}`)
   return {
     what: 'control killed after a rollout',
     away_s: (awayFor / 1000).toFixed(1),
@@ -190,11 +191,13 @@ async function servesAt(scenario: Scenario, pod: Pod, { answer }: Release): Prom
   )
 }
 
-/** Reasons of failures since the last rollout. */
-function faultsSince(view: DeploymentView): readonly (string | null)[] {
+/** Failures since the last rollout. */
+function faultsSince(view: DeploymentView): readonly string[] {
   const { events } = view
   const from = events.findLastIndex(({ action }) => action === 'rollout')
-  return events.slice(from).flatMap(({ status, reason }) => (status === 'failed' ? [reason] : []))
+  return events
+    .slice(from)
+    .flatMap(({ status, reason, message }) => (status === 'failed' ? [`${reason}: ${message}`] : []))
 }
 
 /** Its output is not waited for: what it starts may keep the pipe. */

@@ -65,7 +65,8 @@ export function createController(options: ControllerOptions): Controller {
   const { store, cluster, publicUrl, developmentEnvironments, syncTimeoutMs, log, metrics, awaitMove } = options
   /** Deployments whose digest alone changed, and when each is to be applied. */
   const toRepair = new Map<string, number>()
-  let isStarted = false
+  /** Undefined before its start and after its end. */
+  let startedAt: Date | undefined
   let starting: Promise<void> | undefined
   const passes = createPasses(pass, (ref, err, retryMs) => {
     const { app, namespace } = ref
@@ -74,7 +75,7 @@ export function createController(options: ControllerOptions): Controller {
 
   async function pass(ref: AppRef): Promise<void> {
     // Before that an app that is there would look like one that is gone.
-    if (!isStarted) return
+    if (startedAt === undefined) return
     // 1
     const row = await store.findLive(ref.namespace, ref.app)
     if (row === undefined) return
@@ -89,7 +90,8 @@ export function createController(options: ControllerOptions): Controller {
     if (isFailure(written)) return settleRefused(taken, written, ref)
     // 5
     const reports = await store.listReports(written.id)
-    const judgement = judge({ deployment: written, view: cluster.view(ref), reports, now: new Date(), syncTimeoutMs })
+    const now = new Date()
+    const judgement = judge({ deployment: written, view: cluster.view(ref), reports, now, startedAt, syncTimeoutMs })
     await settle(written, judgement, ref)
     await forgetPods(written, reports)
     // 6
@@ -209,7 +211,8 @@ export function createController(options: ControllerOptions): Controller {
   }
 
   function scheduleTimeout(row: Deployment): void {
-    const deadline = deadlineOf(row, cluster.view(row) !== undefined, syncTimeoutMs, new Date())
+    if (startedAt === undefined) return
+    const deadline = deadlineOf(row, cluster.view(row) !== undefined, syncTimeoutMs, startedAt, new Date())
     if (deadline !== undefined) passes.at(row, deadline + 10)
   }
 
@@ -221,7 +224,7 @@ export function createController(options: ControllerOptions): Controller {
       },
       (err: unknown) => {
         log.warn({ err }, 'the deployments could not be read and are asked for again')
-        if (isStarted) setTimeout(wakeEverything, 1000).unref()
+        if (startedAt !== undefined) setTimeout(wakeEverything, 1000).unref()
       },
     )
   }
@@ -241,14 +244,14 @@ export function createController(options: ControllerOptions): Controller {
     start() {
       starting = cluster.start(wake).then(
         () => {
-          isStarted = true
+          startedAt = new Date()
           wakeEverything()
         },
         (err: unknown) => log.warn({ err }, 'the cluster was not reached before the end'),
       )
     },
     async stop() {
-      isStarted = false
+      startedAt = undefined
       await cluster.stop()
       await starting
       await passes.stop()

@@ -115,6 +115,15 @@ await test('a failure that its fetcher overcomes by itself soon is waited for', 
   const isFailed = deployment({ currentStatus: 'failed', failureReason: 'download' })
   t.match(judged({ ...withOne({}), deployment: isFailed, now: after(2) }), { status: 'failed' }, 'and stays so')
   t.match(judged({ ...withOne({ detail: 'not_found' }), now: after(2) }), { status: 'failed' }, 'what is not there')
+  const late = after(60 + passingMs / 1000 - 1)
+  t.match(judged({ ...withOne({}), startedAt: after(60), now: late }), { status: 'syncing' }, 'control was away')
+  const wasHealthy = deployment({ currentStatus: 'healthy' })
+  t.match(judged({ ...withOne({}), deployment: wasHealthy, now: late }), { status: 'syncing' }, 'a pod has just come')
+  const isSyncing = deployment({ lastTransitionAt: after(60) })
+  t.match(judged({ ...withOne({}), deployment: isSyncing, now: late }), { status: 'syncing' }, 'since then')
+  const over = after(60 + passingMs / 1000)
+  for (const change of [{ startedAt: after(60) }, { deployment: isSyncing }])
+    t.match(judged({ ...withOne({}), ...change, now: over }), { status: 'failed', reason: 'download' })
 
   const asked = deployment({ digestAt: after(60), updatedAt: after(60) })
   const before = withOne({ detail: 'not_found', at: after(59) })
@@ -134,14 +143,21 @@ await test('time runs out once, from the new digest or the last disturbance, whi
   t.match(judged({ deployment: timedOut, now: after(200) }), { status: 'healthy' }, 'until all serve')
   const healthy = deployment({ currentStatus: 'healthy', lastTransitionAt: after(5) })
   t.match(judged({ ...oneServes, deployment: healthy, now: after(3600) }), { status: 'syncing' }, 'a pod was replaced')
-  const later = after(passingMs / 1000)
-  t.equal(deadlineOf(deployment({ lastTransitionAt: after(60) }), true, 120_000, later), after(180).getTime())
-  t.equal(deadlineOf(deployment(), true, 120_000, after(1)), later.getTime(), 'when a download that failed counts')
-  t.equal(deadlineOf(deployment(), false, 120_000, noon), after(appliedSeenMs / 1000).getTime())
-  t.equal(deadlineOf(healthy, true, 120_000, noon), undefined)
+  const later = after(60 + passingMs / 1000)
+  const disturbed = deployment({ lastTransitionAt: after(60) })
+  t.equal(deadlineOf(disturbed, true, 120_000, noon, later), after(180).getTime())
+  t.equal(deadlineOf(disturbed, true, 120_000, noon, after(61)), later.getTime(), 'when a download that failed counts')
+  t.equal(
+    deadlineOf(deployment(), true, 120_000, after(60), after(61)),
+    later.getTime(),
+    'and after a start of control',
+  )
+  t.equal(deadlineOf(deployment(), false, 120_000, noon, noon), after(appliedSeenMs / 1000).getTime())
+  t.equal(deadlineOf(healthy, true, 120_000, noon, noon), undefined)
   t.end()
 })
 
 function judged(change: Partial<Evidence>) {
-  return judge({ deployment: deployment(), ...bothServe, now: after(1), syncTimeoutMs: 120_000, ...change })
+  const times = { now: after(1), startedAt: noon, syncTimeoutMs: 120_000 }
+  return judge({ deployment: deployment(), ...bothServe, ...times, ...change })
 }

@@ -17,6 +17,8 @@ export interface Evidence {
   readonly view: AppView | undefined
   readonly reports: readonly Report[]
   readonly now: Date
+  /** When control began to look: before that, no pod could reach it either. */
+  readonly startedAt: Date
   readonly syncTimeoutMs: number
 }
 
@@ -24,14 +26,14 @@ export interface Evidence {
 export const appliedSeenMs = 10_000
 
 /**
- * Within this time after a write, a download that the fetcher tries again in seconds has not failed yet: control writes
- * targets as soon as it has started, and pods reach it when Kubernetes has found it ready.
+ * Within this time after a write, a disturbance or control's own start, a download that the fetcher tries again in seconds
+ * has not failed yet: control writes targets as soon as it has started, and pods reach it when Kubernetes has found it ready.
  */
 export const passingMs = 15_000
 const passingDetails: ReadonlySet<string> = new Set(['unreachable', 'timeout', 'truncated', 'http_status'])
 
 /** What is certain comes first: a fault of the newest target before the faults of pods, and those before a time that ran out. */
-export function judge({ deployment, view, reports, now, syncTimeoutMs }: Evidence): Judgement {
+export function judge({ deployment, view, reports, now, startedAt, syncTimeoutMs }: Evidence): Judgement {
   if (!deployment.isApplied) return going(deployment.currentStatus === 'pending' ? 'pending' : 'syncing')
   // The watch tells of what was just applied a moment later.
   if (view === undefined && now.getTime() - deployment.updatedAt.getTime() < appliedSeenMs) return going('syncing')
@@ -40,9 +42,11 @@ export function judge({ deployment, view, reports, now, syncTimeoutMs }: Evidenc
   const pods = view.pods.filter((pod) => !pod.isTerminating)
   const byPod = new Map(reports.map((report) => [report.podUid, report]))
 
+  const disturbedAt = Math.max(startedAt.getTime(), deployment.updatedAt.getTime(), syncingSince(deployment, now))
+  const isYoung = deployment.currentStatus !== 'failed' && now.getTime() - disturbedAt < passingMs
   for (const pod of pods) {
     const report = byPod.get(pod.uid)
-    if (report?.digest === deployment.digest && report.outcome === 'fail' && counts(report, deployment, now))
+    if (report?.digest === deployment.digest && report.outcome === 'fail' && counts(report, deployment, isYoung))
       return failed(report.reason ?? 'internal', `pod ${pod.name}: ${report.message ?? 'no message'}`)
   }
   for (const pod of pods)
@@ -64,15 +68,10 @@ export function judge({ deployment, view, reports, now, syncTimeoutMs }: Evidenc
 }
 
 /** A failure of before the digest was last asked for does not count where the fetcher tries again by itself. */
-function counts(
-  { reason, detail, at }: Report,
-  { currentStatus, digestAt, updatedAt }: Deployment,
-  now: Date,
-): boolean {
+function counts({ reason, detail, at }: Report, { digestAt }: Deployment, isYoung: boolean): boolean {
   const isRetried = reason !== null && isReason(reason) && reasons[reason].retry !== 'annotation'
   if (isRetried && at < digestAt) return false
-  const isPassing = reason === 'download' && passingDetails.has(detail ?? '')
-  return !isPassing || currentStatus === 'failed' || now.getTime() - updatedAt.getTime() >= passingMs
+  return !isYoung || reason !== 'download' || !passingDetails.has(detail ?? '')
 }
 
 /** When it may fail by time alone; undefined where time changes nothing. */
@@ -80,13 +79,15 @@ export function deadlineOf(
   deployment: Deployment,
   isSeen: boolean,
   syncTimeoutMs: number,
+  startedAt: Date,
   now: Date,
 ): number | undefined {
   if (deployment.currentStatus !== 'syncing') return undefined
   if (!isSeen) return deployment.updatedAt.getTime() + appliedSeenMs
-  const passed = deployment.updatedAt.getTime() + passingMs
+  const { updatedAt, lastTransitionAt } = deployment
+  const passed = Math.max(startedAt.getTime(), updatedAt.getTime(), lastTransitionAt.getTime()) + passingMs
   if (passed > now.getTime()) return passed
-  return Math.max(deployment.digestAt.getTime(), deployment.lastTransitionAt.getTime()) + syncTimeoutMs
+  return Math.max(deployment.digestAt.getTime(), lastTransitionAt.getTime()) + syncTimeoutMs
 }
 
 /** A deployment that was healthy until now has all its time before it; one that failed by time has none. */
