@@ -56,12 +56,16 @@ await runScenario('dev by control', async (t, scenario) => {
       `${digest} came as what changed`,
     )
 
+  const good = `save ${saved.length}`
+  const fault = { outcome: 'failed', error: { code: 'unhealthy', message: /^SyntaxError: .*ended while it started/ } }
   await writeFile(server, `${source} what is this`)
-  t.match(await dev.next(), {
-    outcome: 'failed',
-    error: { code: 'unhealthy', message: /^SyntaxError: .*ended while it started/ },
-  })
-  t.same(await answersOf(scenario, pods), [`save ${saved.length}`], 'the last good one serves on')
+  t.match(await dev.next(), fault)
+  t.same(await answersOf(scenario, pods), [good], 'the last good one serves on')
+  await save(good)
+  t.match(await dev.next(), { outcome: 'serving' }, 'undone')
+  await writeFile(server, `${source} what is this`)
+  t.match(await dev.next(), fault, 'and done again: tried again, by the very annotations that were refused')
+  t.same(await answersOf(scenario, pods), [good])
 
   const elsewhere = { app: 'hello', environment: 'production', digest: first.digest, dev_hot: true }
   const refused = await control.ask('/deployments', {
@@ -80,7 +84,7 @@ await runScenario('dev by control', async (t, scenario) => {
   })
   await save('while control is away')
   await until('what it says of that', async () => (dev.output().includes('it goes on by itself') ? true : undefined))
-  t.same(await answersOf(scenario, pods), [`save ${saved.length}`], 'nobody is hurt')
+  t.same(await answersOf(scenario, pods), [good], 'nobody is hurt')
   await scale(1)
   t.match(await nextServing(dev), { outcome: 'serving' }, 'it goes on by itself')
   t.same(await answersOf(scenario, pods), ['while control is away'])

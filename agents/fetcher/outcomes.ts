@@ -135,7 +135,10 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
       if (activation.id <= state.reported) {
         log.debug({ digest: target.digest }, 'already serving')
         // Not where it is active only because it did not come up and there was nothing to go back to.
-        if (state.lastDigest === target.digest) observer.noop(target.digest)
+        if (state.lastDigest !== target.digest) return undefined
+        observer.noop(target.digest)
+        // Whoever asks for the refused one after this has written its annotations again, be they the same.
+        if (state.refused !== null) await remember({ ...state, refused: { ...state.refused, key: '' } })
         return undefined
       }
       // Activated by init-fetch, or by a run that ended before it could say so.
