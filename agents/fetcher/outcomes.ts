@@ -138,7 +138,8 @@ export function createOutcomes(options: OutcomeOptions, end: AbortSignal): Outco
         if (state.lastDigest !== target.digest) return undefined
         observer.noop(target.digest)
         // Whoever asks for the refused one after this has written its annotations again, be they the same.
-        if (state.refused !== null) await remember({ ...state, refused: { ...state.refused, key: '' } })
+        const { refused } = state
+        if (refused !== null && refused.key !== '') await remember({ ...state, refused: { ...refused, key: '' } })
         return undefined
       }
       // Activated by init-fetch, or by a run that ended before it could say so.

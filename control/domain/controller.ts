@@ -212,7 +212,8 @@ export function createController(options: ControllerOptions): Controller {
 
   function scheduleTimeout(row: Deployment): void {
     if (startedAt === undefined) return
-    const deadline = deadlineOf(row, cluster.view(row) !== undefined, syncTimeoutMs, startedAt, new Date())
+    const view = cluster.view(row)
+    const deadline = deadlineOf({ deployment: row, view, now: new Date(), startedAt, syncTimeoutMs })
     if (deadline !== undefined) passes.at(row, deadline + 10)
   }
 

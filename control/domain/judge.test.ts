@@ -55,7 +55,15 @@ function report(name: string, change: Partial<Report> = {}): Report {
   return { podUid: `uid-${name}`, podName: name, digest: v2, outcome: 'ok', serving: v2, ...said, ...change }
 }
 
-const bothServe = { view: view([pod('a'), pod('b')]), reports: [report('a'), report('b')] }
+/** Both pods serve. */
+const usual: Evidence = {
+  deployment: deployment(),
+  view: view([pod('a'), pod('b')]),
+  reports: [report('a'), report('b')],
+  now: after(1),
+  startedAt: noon,
+  syncTimeoutMs: 120_000,
+}
 
 await test('a deployment is healthy when as many pods as wanted are ready and say that they serve the digest', (t) => {
   const cases: readonly (readonly [string, Partial<Evidence>, string, string | null])[] = [
@@ -121,8 +129,10 @@ await test('a failure that its fetcher overcomes by itself soon is waited for', 
   t.match(judged({ ...withOne({}), deployment: wasHealthy, now: late }), { status: 'syncing' }, 'a pod has just come')
   const isSyncing = deployment({ lastTransitionAt: after(60) })
   t.match(judged({ ...withOne({}), deployment: isSyncing, now: late }), { status: 'syncing' }, 'since then')
+  const isWritten = deployment({ updatedAt: after(60) })
+  t.match(judged({ ...withOne({}), deployment: isWritten, now: late }), { status: 'syncing' }, 'just written')
   const over = after(60 + passingMs / 1000)
-  for (const change of [{ startedAt: after(60) }, { deployment: isSyncing }])
+  for (const change of [{ startedAt: after(60) }, { deployment: isSyncing }, { deployment: isWritten }])
     t.match(judged({ ...withOne({}), ...change, now: over }), { status: 'failed', reason: 'download' })
 
   const asked = deployment({ digestAt: after(60), updatedAt: after(60) })
@@ -145,19 +155,15 @@ await test('time runs out once, from the new digest or the last disturbance, whi
   t.match(judged({ ...oneServes, deployment: healthy, now: after(3600) }), { status: 'syncing' }, 'a pod was replaced')
   const later = after(60 + passingMs / 1000)
   const disturbed = deployment({ lastTransitionAt: after(60) })
-  t.equal(deadlineOf(disturbed, true, 120_000, noon, later), after(180).getTime())
-  t.equal(deadlineOf(disturbed, true, 120_000, noon, after(61)), later.getTime(), 'when a download that failed counts')
-  t.equal(
-    deadlineOf(deployment(), true, 120_000, after(60), after(61)),
-    later.getTime(),
-    'and after a start of control',
-  )
-  t.equal(deadlineOf(deployment(), false, 120_000, noon, noon), after(appliedSeenMs / 1000).getTime())
-  t.equal(deadlineOf(healthy, true, 120_000, noon, noon), undefined)
+  const deadline = (change: Partial<Evidence>) => deadlineOf({ ...usual, ...change })
+  t.equal(deadline({ deployment: disturbed, now: later }), after(180).getTime())
+  t.equal(deadline({ deployment: disturbed, now: after(61) }), later.getTime(), 'when a download that failed counts')
+  t.equal(deadline({ startedAt: after(60), now: after(61) }), later.getTime(), 'and after a start of control')
+  t.equal(deadline({ view: undefined }), after(appliedSeenMs / 1000).getTime())
+  t.equal(deadline({ deployment: healthy }), undefined)
   t.end()
 })
 
 function judged(change: Partial<Evidence>) {
-  const times = { now: after(1), startedAt: noon, syncTimeoutMs: 120_000 }
-  return judge({ deployment: deployment(), ...bothServe, ...times, ...change })
+  return judge({ ...usual, ...change })
 }

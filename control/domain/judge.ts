@@ -33,7 +33,8 @@ export const passingMs = 15_000
 const passingDetails: ReadonlySet<string> = new Set(['unreachable', 'timeout', 'truncated', 'http_status'])
 
 /** What is certain comes first: a fault of the newest target before the faults of pods, and those before a time that ran out. */
-export function judge({ deployment, view, reports, now, startedAt, syncTimeoutMs }: Evidence): Judgement {
+export function judge(evidence: Evidence): Judgement {
+  const { deployment, view, reports, now, syncTimeoutMs } = evidence
   if (!deployment.isApplied) return going(deployment.currentStatus === 'pending' ? 'pending' : 'syncing')
   // The watch tells of what was just applied a moment later.
   if (view === undefined && now.getTime() - deployment.updatedAt.getTime() < appliedSeenMs) return going('syncing')
@@ -42,11 +43,10 @@ export function judge({ deployment, view, reports, now, startedAt, syncTimeoutMs
   const pods = view.pods.filter((pod) => !pod.isTerminating)
   const byPod = new Map(reports.map((report) => [report.podUid, report]))
 
-  const disturbedAt = Math.max(startedAt.getTime(), deployment.updatedAt.getTime(), syncingSince(deployment, now))
-  const isYoung = deployment.currentStatus !== 'failed' && now.getTime() - disturbedAt < passingMs
+  const mayPass = deployment.currentStatus !== 'failed' && now.getTime() - disturbedAt(evidence) < passingMs
   for (const pod of pods) {
     const report = byPod.get(pod.uid)
-    if (report?.digest === deployment.digest && report.outcome === 'fail' && counts(report, deployment, isYoung))
+    if (report?.digest === deployment.digest && report.outcome === 'fail' && counts(report, deployment, mayPass))
       return failed(report.reason ?? 'internal', `pod ${pod.name}: ${report.message ?? 'no message'}`)
   }
   for (const pod of pods)
@@ -68,26 +68,26 @@ export function judge({ deployment, view, reports, now, startedAt, syncTimeoutMs
 }
 
 /** A failure of before the digest was last asked for does not count where the fetcher tries again by itself. */
-function counts({ reason, detail, at }: Report, { digestAt }: Deployment, isYoung: boolean): boolean {
+function counts({ reason, detail, at }: Report, { digestAt }: Deployment, mayPass: boolean): boolean {
   const isRetried = reason !== null && isReason(reason) && reasons[reason].retry !== 'annotation'
   if (isRetried && at < digestAt) return false
-  return !isYoung || reason !== 'download' || !passingDetails.has(detail ?? '')
+  return !mayPass || reason !== 'download' || !passingDetails.has(detail ?? '')
 }
 
 /** When it may fail by time alone; undefined where time changes nothing. */
-export function deadlineOf(
-  deployment: Deployment,
-  isSeen: boolean,
-  syncTimeoutMs: number,
-  startedAt: Date,
-  now: Date,
-): number | undefined {
-  if (deployment.currentStatus !== 'syncing') return undefined
-  if (!isSeen) return deployment.updatedAt.getTime() + appliedSeenMs
-  const { updatedAt, lastTransitionAt } = deployment
-  const passed = Math.max(startedAt.getTime(), updatedAt.getTime(), lastTransitionAt.getTime()) + passingMs
+export function deadlineOf(evidence: Omit<Evidence, 'reports'>): number | undefined {
+  const { deployment, view, now, syncTimeoutMs } = evidence
+  const { currentStatus, digestAt, updatedAt, lastTransitionAt } = deployment
+  if (currentStatus !== 'syncing') return undefined
+  if (view === undefined) return updatedAt.getTime() + appliedSeenMs
+  const passed = disturbedAt(evidence) + passingMs
   if (passed > now.getTime()) return passed
-  return Math.max(deployment.digestAt.getTime(), lastTransitionAt.getTime()) + syncTimeoutMs
+  return Math.max(digestAt.getTime(), lastTransitionAt.getTime()) + syncTimeoutMs
+}
+
+/** From when on a download that is tried again may take its time. */
+function disturbedAt({ deployment, startedAt, now }: Pick<Evidence, 'deployment' | 'startedAt' | 'now'>): number {
+  return Math.max(startedAt.getTime(), deployment.updatedAt.getTime(), syncingSince(deployment, now))
 }
 
 /** A deployment that was healthy until now has all its time before it; one that failed by time has none. */
