@@ -6,10 +6,11 @@
 //  4. pack and sign; the digest that runs already ends it here
 //  5. upload, 6. deploy, 7. wait until it serves, or a newer save comes
 import { stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { errnoOf, Failure, toFailure } from '../basics/failure.ts'
 import type { Output } from '../basics/output.ts'
 import type { Env } from '../basics/settings.ts'
-import type { Synced } from '../release/sync-folder.ts'
+import { type Synced, settledMs } from '../release/sync-folder.ts'
 import { type Burst } from './burst.ts'
 import { runBuild } from './dev-build.ts'
 import type { DevPlace, DevRelease } from './dev-place.ts'
@@ -50,6 +51,9 @@ export interface DevRoundOptions {
   readonly signal: AbortSignal
 }
 
+/** What is written without end is taken as it is. */
+const mostLooks = 5
+
 export function createDevRound(options: DevRoundOptions): DevRound {
   const { folder, tree, place, build, burst, env, output, signal } = options
   const pending = new Set<string>()
@@ -83,14 +87,14 @@ export function createDevRound(options: DevRoundOptions): DevRound {
       }
       try {
         // 1
-        const first = await during('copy', () => sync(isWhole))
-        if (build !== undefined && first.changed.length > 0) mustBuild = true
+        const saved = await during('copy', () => syncSettled(isWhole))
+        if (build !== undefined && saved.size > 0) mustBuild = true
         const needsInstall = await tree.needsInstall()
         if (isBroken && !mustBuild) return undefined
         if (hasRun && pending.size === 0 && !mustBuild && !needsInstall) return undefined
         // 2
         if (build !== undefined && mustBuild) {
-          for (const path of first.changed) outputs.delete(path)
+          for (const path of saved) outputs.delete(path)
           const before = new Set(tree.paths())
           output.transient('building ...')
           const fault: unknown = await during('build', () =>
@@ -163,6 +167,17 @@ export function createDevRound(options: DevRoundOptions): DevRound {
       for (const path of changed) outputs.delete(path)
       if (changed.length > 0 || (await tree.needsInstall())) return false
       burst.take()
+    }
+  }
+
+  /** What changed. A save that is under way when the burst of others ends, such as of a build, is seen emptied: it is waited for. */
+  async function syncSettled(isWhole: boolean): Promise<ReadonlySet<string>> {
+    const changed = new Set<string>()
+    for (let looks = 1; ; looks += 1) {
+      const synced = await sync(isWhole)
+      for (const path of synced.changed) changed.add(path)
+      if (synced.isSettled || looks === mostLooks) return changed
+      await sleep(settledMs, undefined, { signal })
     }
   }
 

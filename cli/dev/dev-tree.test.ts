@@ -64,6 +64,19 @@ await test('a save is taken without a look into modules that are taken as they a
   t.strictSame(await take(true), [])
 })
 
+await test('what was written in the last moment may be half a save, and is told as that until it has rested', async (t) => {
+  const { folder, sync } = await makeTree(t)
+  // On a machine that does other things meanwhile, a look can come too late.
+  for (let tries = 1, isSettled = true; isSettled && t.passing(); tries += 1) {
+    writeFileSync(join(folder, 'server.js'), '')
+    isSettled = (await sync(false)).isSettled
+    t.ok(tries < 100)
+  }
+  await sleep(50)
+  writeFileSync(join(folder, modules, 'x/index.js'), 'two')
+  t.match(await sync(false), { changed: [], isSettled: true }, 'modules that are passed over keep nobody waiting')
+})
+
 await test('modules that npm or pnpm says that it wrote, that are new or that are gone are taken with the save', async (t) => {
   const { folder, take, owesLook, isLikeFolder } = await makeTree(t)
   for (const [mark, text] of [

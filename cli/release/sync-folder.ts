@@ -19,6 +19,8 @@ export interface Synced {
   readonly hasNewLinks: boolean
   /** Folders that are new, or gone. */
   readonly folders: readonly string[]
+  /** Whether nothing of what was looked at was written within the last `settledMs`: what was may be a save half done. */
+  readonly isSettled: boolean
 }
 
 export interface FolderSync {
@@ -43,7 +45,7 @@ interface Scanned {
   readonly passedOver: readonly string[]
 }
 
-const settledMs = 20
+export const settledMs = 20
 const longestTurnMs = 10
 /** Larger files are copied without being compared. */
 const maxCompareBytes = 4 * 1024 * 1024
@@ -61,6 +63,7 @@ export function createFolderSync(from: string, to: string): FolderSync {
       const found = await scan(from, isIgnored, signal, (path) => basename(path) === passOver && known.has(path))
       for (const [path, before] of known) if (isBelow(found.passedOver, path)) found.entries.set(path, before)
       const touched: string[] = []
+      let isSettled = true
       // 2
       for (const [path, before] of known) {
         const now = found.entries.get(path)
@@ -74,6 +77,7 @@ export function createFolderSync(from: string, to: string): FolderSync {
         signal.throwIfAborted()
         const before = known.get(path)
         if (before?.stamp === entry.stamp && before.isSettled) continue
+        isSettled &&= entry.isSettled
         if (before !== undefined && before.stamp !== entry.stamp && entry.kind !== 'folder') touched.push(path)
         const [source, target] = [join(from, path), join(to, path)]
         try {
@@ -91,7 +95,7 @@ export function createFolderSync(from: string, to: string): FolderSync {
           if (errnoOf(error) !== 'ENOENT') throw error
         }
       }
-      const done = { changed: [...changed], touched, hasNewLinks, folders: [...folders] }
+      const done = { changed: [...changed], touched, hasNewLinks, folders: [...folders], isSettled }
       changed = new Set()
       folders = new Set()
       hasNewLinks = false
