@@ -40,6 +40,7 @@ export const suiteNames: ReadonlySet<string> = new Set([
   'AETHER_FETCH_MODE',
   'AETHER_HEALTH_HOST',
   'AETHER_HEALTH_PORT',
+  'AETHER_KEEP_ARTIFACTS',
   'AETHER_KEEP_RELEASES',
   'AETHER_KEYS_SECRET',
   'AETHER_LOG_LEVEL',

@@ -16,6 +16,8 @@ export interface ControlConfig {
   readonly maxArtifactBytes: number
   readonly maxUnpackedBytes: number
   readonly maxEntries: number
+  /** 0: all stay. */
+  readonly keepArtifacts: number
   readonly requireSignature: boolean
   readonly developmentEnvironments: ReadonlySet<string>
   readonly cluster: 'none' | 'kubernetes'
@@ -81,6 +83,12 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Con
       200_000,
       { min: 1, max: 10_000_000 },
       'Most files, folders and links in a release.',
+    ),
+    keepArtifacts: read.integer(
+      'AETHER_KEEP_ARTIFACTS',
+      0,
+      { min: 0, max: 1_000_000 },
+      'Artifacts of an app that stay, newest first, beside those that a deployment uses; 0 keeps all.',
     ),
     requireSignature: read.boolean(
       'AETHER_REQUIRE_SIGNATURE',

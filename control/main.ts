@@ -18,7 +18,7 @@ import { openCluster } from './open-cluster.ts'
 import about from './package.json' with { type: 'json' }
 import { openStore } from './store/open.ts'
 import { createTokens } from './tokens.ts'
-import { createTreeUpkeep } from './tree-upkeep.ts'
+import { createUpkeep } from './upkeep.ts'
 
 /** Of packs and deltas that were made for pods: some twenty full packs of a large app. */
 const mostMadeBytes = 1024 ** 3
@@ -38,13 +38,14 @@ await runCommand(
     const cluster = await openCluster(config, store, log)
     const counts = createAppMetrics(registry, store, log)
     const world = { store, blobs, treeBlobs, cluster, log, metrics: counts }
-    const { services, controller, trees } = createDomain({ ...config, ...world })
+    const domain = createDomain({ ...config, ...world })
+    const { services, controller } = domain
     const { version } = about
     const app = await buildApp({ ...config, services, audit: store.audit, registry, log, version })
     const parts = [
       { name: 'store', start: () => {}, stop: () => store.close() },
       { name: 'artifacts', start: () => blobs.recover(), stop: () => {} },
-      createTreeUpkeep(trees, log),
+      createUpkeep(domain, config.keepArtifacts, log),
       createTokens(config, store, log),
       controller,
       createListener(app, { ...config, log }),

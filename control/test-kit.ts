@@ -84,7 +84,7 @@ export async function openControl(
     intervalMs: 500,
   })
   const registry = createRegistry()
-  const { services, controller, trees } = createDomain({
+  const { services, controller, trees, retain } = createDomain({
     store,
     blobs,
     treeBlobs,
@@ -177,7 +177,7 @@ export async function openControl(
     })
   }
 
-  return { app, instance, services, trees, store, registry, audited, logged, tokens, folder, ask, upload }
+  return { app, instance, services, trees, retain, store, registry, audited, logged, tokens, folder, ask, upload }
 }
 
 type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'

@@ -10,8 +10,25 @@ import type { Blobs, StagedBlob, Store } from './ports.ts'
 import type { Artifacts, Upload } from './services.ts'
 import { type SignaturePolicy, verifyUpload } from './signature.ts'
 import type { OwnTrees } from './trees.ts'
+import { createTurns } from './turns.ts'
 
-type ArtifactStore = Pick<Store, 'findApp' | 'listKeys' | 'findArtifact' | 'addArtifact' | 'appsOf' | 'listArtifacts'>
+type ArtifactStore = Pick<
+  Store,
+  | 'findApp'
+  | 'listKeys'
+  | 'findArtifact'
+  | 'findServed'
+  | 'addArtifact'
+  | 'appsOf'
+  | 'hasArtifact'
+  | 'listArtifacts'
+  | 'removeArtifacts'
+>
+
+export interface OwnArtifacts extends Artifacts {
+  /** Removes a retired archive, and its bytes where no other app has it. */
+  remove(app: AppName, digest: Digest): Promise<void>
+}
 
 export interface ArtifactPolicy extends SignaturePolicy {
   readonly maxArtifactBytes: number
@@ -24,7 +41,8 @@ export function createArtifacts(
   trees: Pick<OwnTrees, 'object' | 'files'>,
   policy: ArtifactPolicy,
   arrived: (app: AppName) => void,
-): Artifacts {
+): OwnArtifacts {
+  const inTurn = createTurns()
   return {
     async upload(upload) {
       const { app, digest, length } = upload
@@ -42,8 +60,11 @@ export function createArtifacts(
       const staged = await blobs.stage(upload.body, policy.maxArtifactBytes)
       try {
         holdUpload(upload, staged)
-        await staged.keep()
-        const added = await store.addArtifact({ ...row, bytes: staged.bytes })
+        // Or another app's artifact of the same bytes could take them away in between.
+        const added = await inTurn(digest, async () => {
+          await staged.keep()
+          return store.addArtifact({ ...row, bytes: staged.bytes })
+        })
         arrived(app)
         return added
       } finally {
@@ -83,6 +104,13 @@ export function createArtifacts(
       if (app !== null) await findApp(store, app)
       return store.listArtifacts({ app }, page)
     },
+    remove: (app, digest) =>
+      inTurn(digest, async () => {
+        if ((await store.findArtifact(app, digest)) !== undefined) return
+        // First, so that no bytes are left which no row tells of; those of a retired row are sent anew in any case.
+        if (!(await store.hasArtifact(digest, app))) await blobs.remove(digest)
+        await store.removeArtifacts(app, [digest], [])
+      }),
   }
 }
 
@@ -124,7 +152,7 @@ export function mayRun({ signature, developmentSignature }: Artifact, isDevelopm
 }
 
 async function findFor(store: ArtifactStore, digest: Digest, who: Principal): Promise<Artifact> {
-  if (who.kind === 'agent') return findArtifactOf(store, who.app, digest)
+  if (who.kind === 'agent') return (await store.findServed(who.app, digest)) ?? findArtifactOf(store, who.app, digest)
   const [app] = await store.appsOf(digest)
   const artifact = app === undefined ? undefined : await store.findArtifact(app, digest)
   if (artifact !== undefined) return artifact

@@ -8,6 +8,7 @@ import { type Controller, type ControllerOptions, createController } from './con
 import { createDeployments } from './deployments.ts'
 import { ControlError } from './errors.ts'
 import type { Blobs, Cluster, Store, TreeBlobs } from './ports.ts'
+import { type RetentionRule, retainArtifacts } from './retention.ts'
 import type { Services } from './services.ts'
 import { createTrees, type OwnTrees, type TreePolicy } from './trees.ts'
 
@@ -20,6 +21,8 @@ export interface Domain {
   readonly services: Services
   readonly controller: Controller
   readonly trees: Pick<OwnTrees, 'recover' | 'collect'>
+  /** Retires and removes what nobody uses. */
+  retain(rule: RetentionRule): Promise<void>
 }
 
 export function createDomain(options: DomainOptions): Domain {
@@ -29,12 +32,14 @@ export function createDomain(options: DomainOptions): Domain {
     awaitMove: (app, from, to) => trees.files.prepare(app, hexOf(to), hexOf(from)),
   })
   const trees: OwnTrees = createTrees(store, treeBlobs, options, controller.wakeApp)
+  const artifacts = createArtifacts(store, blobs, trees, options, controller.wakeApp)
   return {
     controller,
     trees,
+    retain: (rule) => retainArtifacts(store, artifacts, trees, rule, options.log),
     services: {
       apps: createApps(store),
-      artifacts: createArtifacts(store, blobs, trees, options, controller.wakeApp),
+      artifacts,
       trees,
       deployments: createDeployments(store, cluster, options, controller.wake, controller.alone),
       agents: createAgents(store, cluster, options, controller.wake),

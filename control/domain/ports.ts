@@ -37,10 +37,29 @@ export interface Store {
   /** The same artifact again keeps the row that is there, with a newer signature where one is given. */
   addArtifact(artifact: Omit<Artifact, 'createdAt'>): Promise<{ readonly artifact: Artifact; readonly isNew: boolean }>
   findArtifact(app: AppName, digest: Digest): Promise<Artifact | undefined>
+  /** A retired one too: pods may still be on their way to it. */
+  findServed(app: AppName, digest: Digest): Promise<Artifact | undefined>
   /** The apps that have this artifact, sorted. */
   appsOf(digest: Digest): Promise<readonly AppName[]>
+  /** Whether any other app has a row of it, be it retired. */
+  hasArtifact(digest: Digest, otherThan: AppName): Promise<boolean>
   /** Newest first. */
   listArtifacts(filter: { readonly app: AppName | null }, page: Page): Promise<Paged<Artifact>>
+
+  /**
+   * Retires what is not among the `keep` that were sent last (null: all of them stay), was not sent within so many seconds,
+   * and no deployment that is not stopped uses: its digest, those its pods told of, and those of its last 50 events. What is retired
+   * and does not fit that any more is as before.
+   */
+  retireArtifacts(app: AppName, keep: number | null, seconds: number): Promise<void>
+  /** Those retired for so many seconds, at most 500. */
+  listRetired(app: AppName, seconds: number): Promise<readonly Artifact[]>
+  /** Digests of the app's trees, retired ones too. */
+  listTrees(app: AppName): Promise<readonly Digest[]>
+  /** Digests of the objects of the app that an artifact names. */
+  listNamed(app: AppName): Promise<readonly string[]>
+  /** Removes retired artifacts, and says of these objects that nobody names them. Throws `changed_meanwhile` where one is no longer retired. */
+  removeArtifacts(app: AppName, digests: readonly Digest[], unnamed: readonly string[]): Promise<void>
 
   /** What is not named yet stays some time longer for having been asked for. */
   renewObjects(app: AppName, digests: readonly string[]): Promise<void>

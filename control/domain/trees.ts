@@ -11,14 +11,17 @@ import { openTreeBytes } from './tree-bytes.ts'
 import { checkTree, type TreeCheckLimits } from './tree-check.ts'
 import { createTreeFiles, type TreeFiles } from './tree-files.ts'
 import { loadTree } from './tree-load.ts'
-import { createTreeMemory } from './tree-memory.ts'
+import { createTreeMemory, type HeldTree } from './tree-memory.ts'
+import { reachFrom } from './tree-reach.ts'
 import { takeObjects, type UploadLimits } from './tree-upload.ts'
+import { createTurns } from './turns.ts'
 
 type TreeStore = Pick<
   Store,
   | 'findApp'
   | 'listKeys'
   | 'findArtifact'
+  | 'findServed'
   | 'renewObjects'
   | 'findObjects'
   | 'addObjects'
@@ -26,6 +29,9 @@ type TreeStore = Pick<
   | 'losePacks'
   | 'collectObjects'
   | 'listPacks'
+  | 'listTrees'
+  | 'listNamed'
+  | 'removeArtifacts'
 >
 
 export interface TreePolicy extends SignaturePolicy, UploadLimits, TreeCheckLimits {}
@@ -36,6 +42,8 @@ export interface OwnTrees extends Trees {
   object(app: AppName, digest: Digest): Promise<Buffer | undefined>
   /** At the start, before anything else: brings packs and their rows together again. */
   recover(): Promise<void>
+  /** Removes retired trees. What they alone led to is named no more, and goes as what was never named does. */
+  remove(app: AppName, digests: readonly Digest[]): Promise<void>
   /** Removes what no artifact names and nobody asked for in so many seconds. */
   collect(seconds: number): Promise<void>
 }
@@ -50,6 +58,8 @@ export function createTrees(
   arrived: (app: AppName) => void,
 ): OwnTrees {
   const memory = createTreeMemory()
+  // What a tree is found to lead to is not to lose its name before the tree has its own.
+  const inTurn = createTurns()
   const openBytes = (app: AppName) => openTreeBytes(app, store, blobs, memory.forget)
 
   async function read(app: AppName, digest: string) {
@@ -61,10 +71,12 @@ export function createTrees(
     }
   }
 
-  async function load(app: AppName, digest: string) {
-    const known = memory.find(app, digest)
-    if (known !== undefined) return known
-    const artifact = await store.findArtifact(app, digestFromHex(digest))
+  async function load(app: AppName, digest: string): Promise<HeldTree> {
+    return memory.find(app, digest) ?? inTurn(app, () => loadNamed(app, digest))
+  }
+
+  async function loadNamed(app: AppName, digest: string): Promise<HeldTree> {
+    const artifact = await store.findServed(app, digestFromHex(digest))
     if (artifact?.kind !== 'tree') throw new ControlError('unknown_artifact', `${app} has no tree ${digest}`)
     const { tree, unnamed, lacking } = await read(app, digest)
     if (lacking.length > 0 || unnamed.length > 0) throw lost(app, digest)
@@ -72,6 +84,25 @@ export function createTrees(
     const held = { ...tree, totals: entries === null ? undefined : { entries, bytes } }
     memory.keep(app, held)
     return held
+  }
+
+  async function addWhole(row: Omit<Artifact, 'createdAt' | 'kind' | 'entries' | 'bytes'>) {
+    const { app, digest } = row
+    const { tree, unnamed, lacking } = await read(app, hexOf(digest))
+    if (lacking.length > 0)
+      throw new ControlError(
+        'incomplete',
+        `${lacking.length} objects of ${digest} are lacking (${lacking.slice(0, mostNamed).join(', ')}${lacking.length > mostNamed ? ', ...' : ''}): send them first`,
+      )
+    const totals = await checkTree(
+      tree,
+      memory.of(app).find((one) => one.totals !== undefined),
+      policy,
+    )
+    const added = await store.addTree({ ...row, kind: 'tree', ...totals }, unnamed)
+    memory.keep(app, { ...tree, totals })
+    arrived(app)
+    return added
   }
 
   return {
@@ -99,30 +130,7 @@ export function createTrees(
       const known = await store.findArtifact(app, digest)
       if (known?.kind === 'archive')
         throw new ControlError('conflict', `${digest} is an archive of ${app}, and cannot be a tree too`)
-      const { tree, unnamed, lacking } = await read(app, hexOf(digest))
-      if (lacking.length > 0)
-        throw new ControlError(
-          'incomplete',
-          `${lacking.length} objects of ${digest} are lacking (${lacking.slice(0, mostNamed).join(', ')}${lacking.length > mostNamed ? ', ...' : ''}): send them first`,
-        )
-      const totals = await checkTree(
-        tree,
-        memory.of(app).find((one) => one.totals !== undefined),
-        policy,
-      )
-      const row: Omit<Artifact, 'createdAt'> = {
-        app,
-        digest,
-        kind: 'tree',
-        ...totals,
-        ...signed,
-        commit,
-        uploadedBy: by,
-      }
-      const added = await store.addTree(row, unnamed)
-      memory.keep(app, { ...tree, totals })
-      arrived(app)
-      return added
+      return inTurn(app, () => addWhole({ app, digest, ...signed, commit, uploadedBy: by }))
     },
 
     files: createTreeFiles({ store, blobs, load, openBytes }),
@@ -145,6 +153,25 @@ export function createTrees(
       const lostPacks = await blobs.recover(await store.listPacks())
       if (lostPacks.length > 0) await store.losePacks(lostPacks)
     },
+
+    remove: (app, digests) =>
+      inTurn(app, async () => {
+        const kept = new Set(await store.listTrees(app))
+        for (const digest of digests) kept.delete(digest)
+        const bytes = openBytes(app)
+        try {
+          const led = await reachFrom(app, [...kept].map(hexOf), store, bytes)
+          const named = await store.listNamed(app)
+          await store.removeArtifacts(
+            app,
+            digests,
+            named.filter((digest) => !led.has(digest)),
+          )
+        } finally {
+          await bytes.close()
+        }
+        memory.forget(app)
+      }),
 
     async collect(seconds) {
       for (const pack of await store.collectObjects(seconds)) await blobs.removePack(pack)

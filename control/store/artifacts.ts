@@ -7,24 +7,43 @@ import { allOf, bounded, firstOf, onlyOf, type Row } from './rows.ts'
 
 export function createArtifacts(
   database: Database,
-): Pick<Store, 'addArtifact' | 'findArtifact' | 'appsOf' | 'listArtifacts'> {
+): Pick<Store, 'addArtifact' | 'findArtifact' | 'findServed' | 'appsOf' | 'hasArtifact' | 'listArtifacts'> {
   return {
     addArtifact: (artifact) => database.transaction((query) => insertArtifact(query, artifact)),
 
     async findArtifact(app, digest) {
+      const rows = await database.read(
+        'SELECT * FROM artifacts WHERE app = $1 AND digest = $2 AND retired_at IS NULL',
+        [app, digest],
+      )
+      return firstOf(rows, artifactOf)
+    },
+
+    async findServed(app, digest) {
       const rows = await database.read('SELECT * FROM artifacts WHERE app = $1 AND digest = $2', [app, digest])
       return firstOf(rows, artifactOf)
     },
 
     async appsOf(digest) {
-      const rows = await database.read('SELECT app FROM artifacts WHERE digest = $1 ORDER BY app COLLATE "C"', [digest])
+      const rows = await database.read(
+        'SELECT app FROM artifacts WHERE digest = $1 AND retired_at IS NULL ORDER BY app COLLATE "C"',
+        [digest],
+      )
       return allOf(rows, (row) => row.text('app'))
+    },
+
+    async hasArtifact(digest, otherThan) {
+      const rows = await database.read('SELECT 1 FROM artifacts WHERE digest = $1 AND app <> $2 LIMIT 1', [
+        digest,
+        otherThan,
+      ])
+      return rows.length > 0
     },
 
     async listArtifacts({ app }, page) {
       const rows = await database.read(
         `SELECT * FROM artifacts
-         WHERE ($1::text IS NULL OR app = $1) AND ($2::bigint IS NULL OR seq < $2)
+         WHERE retired_at IS NULL AND ($1::text IS NULL OR app = $1) AND ($2::bigint IS NULL OR seq < $2)
          ORDER BY seq DESC LIMIT $3`,
         [app, keyAfter(page, sequencePattern), page.limit + 1],
       )
@@ -33,7 +52,10 @@ export function createArtifacts(
   }
 }
 
-/** Within a transaction. A release's signature takes the place of a development one, which is the older and the lesser. */
+/**
+ * Within a transaction. A release's signature takes the place of a development one, which is the older and the lesser. One that was
+ * retired is an artifact as before.
+ */
 export async function insertArtifact(
   query: Query,
   artifact: Omit<Artifact, 'createdAt'>,
@@ -61,23 +83,19 @@ export async function insertArtifact(
   if (made.length > 0) return { artifact: onlyOf(made, artifactOf), isNew: true }
   const changes =
     signature !== null
-      ? 'signature = $3, key_id = $4, development_signature = NULL, development_key_id = NULL'
+      ? ', signature = $3, key_id = $4, development_signature = NULL, development_key_id = NULL'
       : developmentSignature !== null
-        ? 'development_signature = $3, development_key_id = $4'
-        : undefined
-  const kept =
-    changes === undefined
-      ? await query('SELECT * FROM artifacts WHERE app = $1 AND digest = $2', [app, digest])
-      : await query(`UPDATE artifacts SET ${changes} WHERE app = $1 AND digest = $2 RETURNING *`, [
-          app,
-          digest,
-          signature ?? developmentSignature,
-          keyId ?? developmentKeyId,
-        ])
+        ? ', development_signature = $3, development_key_id = $4'
+        : ''
+  const values = changes === '' ? [] : [signature ?? developmentSignature, keyId ?? developmentKeyId]
+  const kept = await query(
+    `UPDATE artifacts SET sent_at = now(), retired_at = NULL${changes} WHERE app = $1 AND digest = $2 RETURNING *`,
+    [app, digest, ...values],
+  )
   return { artifact: onlyOf(kept, artifactOf), isNew: false }
 }
 
-function artifactOf(row: Row): Artifact {
+export function artifactOf(row: Row): Artifact {
   return {
     app: row.text('app'),
     digest: row.digest('digest'),

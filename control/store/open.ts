@@ -9,6 +9,7 @@ import { createDeployments } from './deployments.ts'
 import { startEmbedded } from './embedded.ts'
 import { createEvents } from './events.ts'
 import { migrate } from './migrate.ts'
+import { createRetirement } from './retirement.ts'
 import { createTokens } from './tokens.ts'
 import { createTrees } from './trees.ts'
 
@@ -38,6 +39,7 @@ async function openOn(connection: PoolConfig, stop: () => Promise<void>): Promis
   return {
     ...createApps(database),
     ...createArtifacts(database),
+    ...createRetirement(database),
     ...createDeployments(database),
     ...createEvents(database),
     ...createTokens(database),

@@ -77,6 +77,13 @@ export function allOf<T>(rows: readonly unknown[], parse: (row: Row) => T): read
   return rows.map((row) => parse(rowOf(row)))
 }
 
+/** Of values in a statement. */
+const mostInStatement = 5_000
+
+export function* inParts<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let at = 0; at < all.length; at += mostInStatement) yield all.slice(at, at + mostInStatement)
+}
+
 const maxText = 2_000
 
 /** A text of anybody's as it may be stored: no NUL, which PostgreSQL refuses, and no more than 2,000 characters. */

@@ -4,6 +4,7 @@ import { openStore } from './open.ts'
 import { calls, laterCalls } from './test-calls.ts'
 import { deploymentCalls } from './test-deployment-calls.ts'
 import { ask, createEmbeddedEngine, createPostgresEngine, type Engine, noPostgres } from './test-engines.ts'
+import { retirementCalls } from './test-retirement-calls.ts'
 import { treeCalls } from './test-tree-calls.ts'
 
 await test('on PGlite', (t) => holdsOn(t, createEmbeddedEngine()))
@@ -14,7 +15,7 @@ async function holdsOn(t: Test, engine: Engine): Promise<void> {
   const store = await openStore(engine.options)
   t.teardown(store.close)
   await store.ping()
-  for (const [sentence, holds] of [...calls, ...deploymentCalls, ...laterCalls, ...treeCalls])
+  for (const [sentence, holds] of [...calls, ...deploymentCalls, ...laterCalls, ...treeCalls, ...retirementCalls])
     await t.test(sentence, (sub) => holds(sub, store))
   const entry = { actor: 'ada', role: 'admin', action: 'POST /apps', subject: 'x\0y', requestId: 'r1', outcome: 'ok' }
   await store.audit(entry)

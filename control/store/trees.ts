@@ -5,10 +5,8 @@ import { objectKinds, type StoredPlace } from '../domain/model.ts'
 import type { PackRef, Store } from '../domain/ports.ts'
 import { insertArtifact } from './artifacts.ts'
 import type { Database } from './database.ts'
-import { allOf, type Row } from './rows.ts'
+import { allOf, inParts, type Row } from './rows.ts'
 
-/** Of digests in a statement. */
-const mostAtOnce = 5_000
 /** So old a time of asking is written anew; a newer one is new enough. */
 const askedAnew = "interval '10 minutes'"
 
@@ -112,10 +110,6 @@ export function createTrees(database: Database): TreeStore {
         ])
       }),
   }
-}
-
-function* inParts<T>(all: readonly T[]): Generator<readonly T[]> {
-  for (let at = 0; at < all.length; at += mostAtOnce) yield all.slice(at, at + mostAtOnce)
 }
 
 function placeOf(row: Row): StoredPlace {
