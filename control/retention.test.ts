@@ -1,8 +1,11 @@
 // How long artifacts stay where AETHER_KEEP_ARTIFACTS says so: retired, sent again, removed, and what of a tree's bytes goes with it.
 import { randomBytes } from 'node:crypto'
+import { eventually } from '@aether/runtime/test-process'
 import { type Test, test } from 'tap'
+import type { RetentionRule } from './domain/retention.ts'
 import { digestOf, openControl } from './test-kit.ts'
 import { digestsOf, packOf, publish, register, sendPack, treeOf } from './test-trees.ts'
+import { createUpkeep } from './upkeep.ts'
 
 const rule = { keep: 1, freshSeconds: 0, retiredSeconds: 3_600 }
 const atOnce = { ...rule, retiredSeconds: 0 }
@@ -128,6 +131,28 @@ await test('a tree that is registered while another is removed keeps all that bo
     t.same(await lacking(digestsOf(next)), { lacking: [], unproven: [] })
     t.equal(await served(`${next.digest}.full`), 200)
     t.equal(await served(old.digest), 404)
+  }
+})
+
+await test('the upkeep does it by itself, with all that control starts, and none where all are to stay', async (t) => {
+  const { ask, upload, retain, trees } = await openControl(t)
+  const warn = (fields: unknown, message: string) => t.fail(`${message}: ${JSON.stringify(fields)}`)
+  const times = { keepSeconds: 0, retiredSeconds: 0, everyMs: 20 }
+  const [old, newest] = [randomBytes(500), randomBytes(500)]
+  for (const bytes of [old, newest]) await upload(bytes)
+  const statusOf = async (bytes: Buffer) => (await ask('GET', `/artifacts/${digestOf(bytes)}`)).status
+  for (const [keep, status] of [
+    [0, 200],
+    [1, 404],
+  ] as const) {
+    let passes = 0
+    const counted = (asked: RetentionRule) => retain(asked).finally(() => passes++)
+    const upkeep = createUpkeep({ trees, retain: counted }, keep, { warn }, times)
+    await upkeep.start()
+    await eventually('two passes', () => passes > 1)
+    await upkeep.stop()
+    t.equal(await statusOf(old), status)
+    t.equal(await statusOf(newest), 200)
   }
 })
 
