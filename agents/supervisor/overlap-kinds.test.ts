@@ -1,5 +1,5 @@
 // The strategy overlap with apps that are more than one process on one port: unix sockets, clusters, forks.
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '@aether/runtime/test-process'
@@ -7,6 +7,16 @@ import { type Test, test } from 'tap'
 import { ask, startLoad } from './test-client.ts'
 import { createWorkspace, processesBelow } from './test-kit.ts'
 import { swaps, swapUnderLoad } from './test-swaps.ts'
+
+/** Whether the process has a socket that listens on the port (proc(5)). */
+function holdsPort(pid: number, port: number): boolean {
+  const listening = new RegExp(
+    `:${port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A(?: +\\S+){5} +(\\d+)`,
+  )
+  const table = readFileSync(`/proc/${pid}/net/tcp6`, 'utf8') + readFileSync(`/proc/${pid}/net/tcp`, 'utf8')
+  const socket = `socket:[${listening.exec(table)?.[1]}]`
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === socket)
+}
 
 /** As most do: what is at the path is removed before, and at the end. This one looks first whether it is free. */
 const onUnixSocket = (version: string) => `import { once } from 'node:events'
@@ -171,6 +181,8 @@ else {
       const found = await names().catch(() => [])
       return new Set(found.map(({ name }) => name)).size === 2 && found.every((one) => one.version === version)
     })
+    // One that was opened after its app was ready is handed up a second later.
+    await eventually('both to be held', () => [0, 1].every((more) => holdsPort(supervisor.pid, world.port + more)))
   }
   t.notMatch(supervisor.lines.join('\n'), 'no overlap')
 })
