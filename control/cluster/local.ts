@@ -9,6 +9,7 @@ import { ControlError } from '../domain/errors.ts'
 import { localPodOf } from '../domain/local-pod.ts'
 import type { AppName } from '../domain/model.ts'
 import type { AppRef, AppView, Cluster, TargetAnnotations } from '../domain/ports.ts'
+import { createTurns } from '../domain/turns.ts'
 import {
   foldersIn,
   isLabel,
@@ -41,7 +42,7 @@ const none: TargetAnnotations = { digest: null, artifactUrl: null, signature: nu
 
 export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalOptions): Cluster {
   const apps = new Map<string, LocalApp>()
-  const turns = new Map<string, Promise<void>>()
+  const turns = createTurns()
   let told: ((ref: AppRef) => void) | undefined
   const faults = new Map<string, string>()
   let isFollowed = false
@@ -49,17 +50,7 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
   const keyOf = ({ namespace, app }: AppRef) => `${namespace}/${app}`
 
   /** One at a time for each app, reads and writes. */
-  async function inTurn(ref: AppRef, work: () => Promise<void>): Promise<void> {
-    const key = keyOf(ref)
-    const before = turns.get(key) ?? Promise.resolve()
-    const mine = before.catch(() => undefined).then(work)
-    turns.set(key, mine)
-    try {
-      await mine
-    } finally {
-      if (turns.get(key) === mine) turns.delete(key)
-    }
-  }
+  const inTurn = (ref: AppRef, work: () => Promise<void>) => turns.run(keyOf(ref), work)
 
   /** Takes up what the file says now; the app is forgotten where it is gone. */
   async function look(ref: AppRef): Promise<void> {
@@ -167,7 +158,7 @@ export function createLocalCluster({ folder, setAgentToken, intervalMs }: LocalO
     async stop() {
       told = undefined
       for (const { ref } of apps.values()) forget(ref)
-      await Promise.allSettled(turns.values())
+      await turns.ended()
     },
     fault: () => (isFollowed ? ([...faults.values()][0] ?? null) : 'the folder of the targets is not followed yet'),
   }

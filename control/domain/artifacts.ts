@@ -20,7 +20,7 @@ type ArtifactStore = Pick<
   | 'findServed'
   | 'addArtifact'
   | 'appsOf'
-  | 'hasArtifact'
+  | 'isElsewhere'
   | 'listArtifacts'
   | 'removeArtifacts'
 >
@@ -42,7 +42,7 @@ export function createArtifacts(
   policy: ArtifactPolicy,
   arrived: (app: AppName) => void,
 ): OwnArtifacts {
-  const inTurn = createTurns()
+  const { run: inTurn } = createTurns()
   return {
     async upload(upload) {
       const { app, digest, length } = upload
@@ -108,7 +108,7 @@ export function createArtifacts(
       inTurn(digest, async () => {
         if ((await store.findArtifact(app, digest)) !== undefined) return
         // First, so that no bytes are left which no row tells of; those of a retired row are sent anew in any case.
-        if (!(await store.hasArtifact(digest, app))) await blobs.remove(digest)
+        if (!(await store.isElsewhere(digest, app))) await blobs.remove(digest)
         await store.removeArtifacts(app, [digest], [])
       }),
   }

@@ -42,7 +42,7 @@ export interface Store {
   /** The apps that have this artifact, sorted. */
   appsOf(digest: Digest): Promise<readonly AppName[]>
   /** Whether any other app has a row of it, be it retired. */
-  hasArtifact(digest: Digest, otherThan: AppName): Promise<boolean>
+  isElsewhere(digest: Digest, otherThan: AppName): Promise<boolean>
   /** Newest first. */
   listArtifacts(filter: { readonly app: AppName | null }, page: Page): Promise<Paged<Artifact>>
 

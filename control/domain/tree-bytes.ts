@@ -20,6 +20,11 @@ interface Block {
 const blockBytes = 512 * 1024
 const mostBlocks = 8
 
+/** As they lie in their packs, so that a block that was read serves the next one too. */
+export function inPackOrder(places: readonly StoredPlace[]): readonly StoredPlace[] {
+  return places.toSorted((a, b) => (a.pack === b.pack ? a.at - b.at : a.pack < b.pack ? -1 : 1))
+}
+
 /** `lost` is told when something was forgotten. Each throws `unknown_artifact` then. */
 export function openTreeBytes(
   app: AppName,

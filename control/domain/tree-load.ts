@@ -3,7 +3,7 @@ import { parseObject } from '@aether/artifact/tree-object'
 import { ControlError } from './errors.ts'
 import type { AppName, StoredPlace } from './model.ts'
 import type { Store } from './ports.ts'
-import type { TreeBytes } from './tree-bytes.ts'
+import { inPackOrder, type TreeBytes } from './tree-bytes.ts'
 import { toTreeProblem } from './tree-fault.ts'
 import type { HeldTree } from './tree-memory.ts'
 
@@ -56,7 +56,7 @@ export async function loadTree(
     const there = new Set(places.map(({ digest }) => digest))
     for (const digest of wanted) if (!there.has(digest)) lacking.add(digest)
     for (const { digest, isNamed } of places) if (!isNamed) unnamed.add(digest)
-    return places.toSorted((a, b) => (a.pack === b.pack ? a.at - b.at : a.pack < b.pack ? -1 : 1))
+    return inPackOrder(places)
   }
 
   try {

@@ -2,7 +2,7 @@
 import { parseObject } from '@aether/artifact/tree-object'
 import type { AppName } from './model.ts'
 import type { Store } from './ports.ts'
-import type { TreeBytes } from './tree-bytes.ts'
+import { inPackOrder, type TreeBytes } from './tree-bytes.ts'
 
 /** Digests of their folder objects and files. What is lost, and what that alone led to, is left out: its trees are lost, too. */
 export async function reachFrom(
@@ -15,16 +15,18 @@ export async function reachFrom(
   for (let level = roots; level.length > 0; ) {
     const places = (await store.findObjects(app, level)).filter(({ kind }) => kind === 'object')
     const below: string[] = []
-    // In the order of the packs, which are read in blocks.
-    for (const place of places.toSorted((a, b) => (a.pack === b.pack ? a.at - b.at : a.pack < b.pack ? -1 : 1))) {
+    for (const place of inPackOrder(places)) {
       const object = parseObject(await bytes.object(place))
-      const found =
-        object.kind === 'branch'
-          ? object.chunks
-          : object.entries.flatMap((entry) => (entry.kind === 'folder' ? [entry.digest] : []))
-      if (object.kind !== 'branch') for (const entry of object.entries) if (entry.kind === 'file') led.add(entry.digest)
-      for (const digest of found) if (!led.has(digest)) below.push(digest)
-      for (const digest of found) led.add(digest)
+      const lead = (digest: string) => {
+        if (!led.has(digest)) below.push(digest)
+        led.add(digest)
+      }
+      if (object.kind === 'branch') object.chunks.forEach(lead)
+      else
+        for (const entry of object.entries) {
+          if (entry.kind === 'folder') lead(entry.digest)
+          else if (entry.kind === 'file') led.add(entry.digest)
+        }
     }
     level = below
   }

@@ -59,7 +59,7 @@ export function createTrees(
 ): OwnTrees {
   const memory = createTreeMemory()
   // What a tree is found to lead to is not to lose its name before the tree has its own.
-  const inTurn = createTurns()
+  const { run: inTurn } = createTurns()
   const openBytes = (app: AppName) => openTreeBytes(app, store, blobs, memory.forget)
 
   async function read(app: AppName, digest: string) {

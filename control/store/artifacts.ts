@@ -7,7 +7,7 @@ import { allOf, bounded, firstOf, onlyOf, type Row } from './rows.ts'
 
 export function createArtifacts(
   database: Database,
-): Pick<Store, 'addArtifact' | 'findArtifact' | 'findServed' | 'appsOf' | 'hasArtifact' | 'listArtifacts'> {
+): Pick<Store, 'addArtifact' | 'findArtifact' | 'findServed' | 'appsOf' | 'isElsewhere' | 'listArtifacts'> {
   return {
     addArtifact: (artifact) => database.transaction((query) => insertArtifact(query, artifact)),
 
@@ -32,7 +32,7 @@ export function createArtifacts(
       return allOf(rows, (row) => row.text('app'))
     },
 
-    async hasArtifact(digest, otherThan) {
+    async isElsewhere(digest, otherThan) {
       const rows = await database.read('SELECT 1 FROM artifacts WHERE digest = $1 AND app <> $2 LIMIT 1', [
         digest,
         otherThan,

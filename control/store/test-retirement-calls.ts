@@ -66,8 +66,8 @@ async function retiredHolds(t: Test, store: Store): Promise<void> {
   t.strictSame(await there(store, [old, again, newest]), [false, true, true], 'sent again counts')
   t.match(await store.findServed(app, old), { digest: old })
   t.strictSame(await store.appsOf(old), [])
-  t.ok(await store.hasArtifact(old, 'one'))
-  t.notOk(await store.hasArtifact(old, app))
+  t.ok(await store.isElsewhere(old, 'one'))
+  t.notOk(await store.isElsewhere(old, app))
   const { items } = await store.listArtifacts({ app }, { limit: 50, after: null })
   t.strictSame(
     items.map(({ digest }) => digest),
