@@ -17,7 +17,8 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 function remedyOf(code: string): string {
-  if (code === 'ENOSPC' || code === 'EDQUOT') return 'no room is left: give the volume more, or remove artifacts'
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return 'no room is left: give the volume more, or let old artifacts go (AETHER_KEEP_ARTIFACTS)'
   if (code === 'EROFS') return 'the volume is read-only: mount it read-write'
   if (code === 'EACCES' || code === 'EPERM') return 'this user may not write there: give it the folder'
   if (code === 'EMFILE' || code === 'ENFILE') return 'too many files are open: raise the limit'
